@@ -1,0 +1,243 @@
+"""Editions, and what became of each reader's digest of them."""
+
+from django.db import models
+
+from papers.models import Paper
+from subscribers.models import Mail, Subscriber, make_token
+
+
+class EditionQuerySet(models.QuerySet["Edition"]):
+    def closed(self) -> "EditionQuerySet":
+        """Editions whose papers are frozen, whatever became of their sending."""
+        return self.exclude(state__in=[Edition.State.OPEN, Edition.State.CANCELLED])
+
+
+class Edition(models.Model):
+    """One day's closed set of papers, named by the UTC date on which it closes."""
+
+    class State(models.TextChoices):
+        OPEN = "open"
+        CLOSED = "closed"
+        SENDING = "sending"
+        PAUSED = "paused"
+        DONE = "done"
+        CANCELLED = "cancelled"
+
+    date = models.DateField(unique=True)
+    state = models.CharField(max_length=10, choices=State.choices, default=State.OPEN)
+    # Who is due depends on the scheduled moment, so that a late closing moves nobody's hour.
+    scheduled_at = models.DateTimeField()
+    closed_at = models.DateTimeField(null=True, blank=True)
+    new_count = models.PositiveIntegerField(default=0, help_text="Papers that are new in this edition.")
+    coverage = models.JSONField(
+        default=list,
+        blank=True,
+        help_text="[{source, list_dates, status, new, fetched_at}]: what was checked, for the digest's footer.",
+    )
+
+    objects = EditionQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-date"]
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(state__in=["open", "cancelled"]) | models.Q(closed_at__isnull=False),
+                name="edition_closed_has_a_time",
+            ),
+        ]
+        permissions = [("send_edition", "Can send, pause and cancel an edition")]
+
+    def __str__(self) -> str:
+        return f"{self.date}"
+
+
+class EditionPaper(models.Model):
+    """A paper's role and score in an edition; written when the edition closes, never changed."""
+
+    class Role(models.TextChoices):
+        NEW = "new"
+        EARLIER = "earlier", "earlier: new in one of the seven editions before"
+        OLDER = "older", "older: taken in because it takes off"
+
+    edition = models.ForeignKey(Edition, on_delete=models.CASCADE, related_name="papers")
+    paper = models.ForeignKey(Paper, on_delete=models.PROTECT, related_name="edition_papers")
+    role = models.CharField(max_length=8, choices=Role.choices)
+    new_by = models.JSONField(default=list, help_text="The sources by which it is new here.")
+    new_on = models.DateField(help_text="The newest edition in which it was new: this one, or an earlier.")
+    takes_off = models.BooleanField(default=False)
+    score = models.FloatField(help_text="Trending score at the closing.")
+    parts = models.JSONField(default=dict, help_text="{part: value}; they add up to the score.")
+    upvotes = models.PositiveIntegerField(null=True, help_text="At the closing.")
+    rank = models.PositiveIntegerField(help_text="1 is the most trending.")
+
+    class Meta:
+        ordering = ["edition", "rank"]
+        constraints = [
+            models.UniqueConstraint(fields=["edition", "paper"], name="edition_paper_once"),
+            models.CheckConstraint(condition=models.Q(score__gte=0), name="edition_paper_score_is_not_negative"),
+        ]
+        indexes = [
+            # In which earlier editions a paper was new.
+            models.Index(fields=["paper", "role"], name="edition_paper_paper_role"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.edition_id} {self.paper_id} {self.role}"
+
+
+class Chunk(models.Model):
+    """What one task works on: some deliveries of an edition. The lease on them is this one row."""
+
+    edition = models.ForeignKey(Edition, on_delete=models.CASCADE, related_name="chunks")
+    number = models.PositiveIntegerField()
+    owner = models.CharField(max_length=64, blank=True)
+    leased_until = models.DateTimeField(null=True, blank=True)
+    attempts = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        ordering = ["edition", "number"]
+        constraints = [
+            models.UniqueConstraint(fields=["edition", "number"], name="chunk_once_per_number"),
+            models.CheckConstraint(
+                condition=models.Q(owner="", leased_until__isnull=True)
+                | (~models.Q(owner="") & models.Q(leased_until__isnull=False)),
+                name="chunk_lease_has_an_owner",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.edition_id}/{self.number}"
+
+
+class Delivery(models.Model):
+    """One reader's digest of one edition, and what became of it.
+
+    The row is written before anything is sent, so the unique constraint is what keeps a reader
+    from getting an edition twice, however often a task runs.
+    """
+
+    class State(models.TextChoices):
+        PENDING = "pending"
+        RETRY = "retry", "to be tried again"
+        SENDING = "sending"
+        ACCEPTED = "accepted"
+        DELIVERED = "delivered"
+        BOUNCED = "bounced"
+        COMPLAINED = "complained"
+        SKIPPED = "skipped"
+        FAILED = "failed"
+        UNKNOWN = "unknown", "unknown: may have gone"
+
+    class Reason(models.TextChoices):
+        """Why a delivery was skipped."""
+
+        NOTHING_NEW = "nothing_new", "nothing new"
+        NO_MATCH = "no_match", "nothing matched"
+        PAUSED = "paused"
+        UNSUBSCRIBED = "unsubscribed"
+        SUPPRESSED = "suppressed"
+        TOO_LATE = "too_late", "too late: a newer edition closed"
+        WARM_UP = "warm_up", "warm-up"
+        CANCELLED = "cancelled", "edition cancelled"
+
+    # Not yet handed over: these may still be sent, skipped or found too late.
+    OPEN = [State.PENDING, State.RETRY]
+    # The reader has it, or may have it.
+    SENT = [State.ACCEPTED, State.DELIVERED, State.BOUNCED, State.COMPLAINED, State.UNKNOWN]
+    # A skip that counts as the reader's last digest: they were told all there was to tell.
+    COUNTING_SKIPS = [Reason.NOTHING_NEW, Reason.NO_MATCH]
+
+    edition = models.ForeignKey(Edition, on_delete=models.CASCADE, related_name="deliveries")
+    subscriber = models.ForeignKey(Subscriber, on_delete=models.CASCADE, related_name="deliveries")
+    covers_from = models.DateField(help_text="The oldest edition that this digest covers; the newest is its own.")
+    local_date = models.DateField(help_text="The reader's date when it was made: at most one digest on each.")
+    state = models.CharField(max_length=10, choices=State.choices, default=State.PENDING)
+    reason = models.CharField(max_length=12, choices=Reason.choices, blank=True)
+    chunk = models.ForeignKey(Chunk, on_delete=models.SET_NULL, null=True, blank=True, related_name="deliveries")
+    unit = models.CharField(max_length=32, blank=True, help_text="What was handed over in one call.")
+    attempt = models.PositiveSmallIntegerField(default=0)
+    next_attempt_at = models.DateTimeField(null=True, blank=True)
+    # In the links of the mail; 30 days for all but reading.
+    token = models.CharField(max_length=22, unique=True, default=make_token, editable=False)
+    message_id = models.CharField(max_length=200, blank=True)
+    provider_message_id = models.CharField(max_length=200, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    sending_at = models.DateTimeField(null=True, blank=True)
+    accepted_at = models.DateTimeField(null=True, blank=True)
+    error = models.CharField(max_length=500, blank=True)
+
+    class Meta:
+        verbose_name_plural = "deliveries"
+        ordering = ["-edition__date", "subscriber_id"]
+        constraints = [
+            models.UniqueConstraint(fields=["edition", "subscriber"], name="delivery_once_per_edition"),
+            models.CheckConstraint(
+                condition=~models.Q(state="accepted") | models.Q(accepted_at__isnull=False),
+                name="delivery_accepted_has_a_time",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(state="skipped") & ~models.Q(reason="")
+                | ~models.Q(state="skipped") & models.Q(reason=""),
+                name="delivery_skipped_has_a_reason",
+            ),
+            models.CheckConstraint(
+                condition=~models.Q(state="failed") | ~models.Q(error=""), name="delivery_failed_has_an_error"
+            ),
+        ]
+        indexes = [
+            # A chunk's rows that are still to be sent.
+            models.Index(fields=["chunk", "state"], name="delivery_chunk_state"),
+            # An edition's counts by state, and who did not get it.
+            models.Index(fields=["edition", "state"], name="delivery_edition_state"),
+            # The webhook looks a delivery up by our id, then by the provider's.
+            models.Index(fields=["message_id"], name="delivery_message_id"),
+            models.Index(fields=["provider_message_id"], name="delivery_provider_message_id"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.edition_id} to {self.subscriber_id}: {self.state}"
+
+
+class DeliveryPicks(models.Model):
+    """The papers of one digest, frozen before its first attempt.
+
+    A row of its own, so that the changes of a delivery's state do not write it again.
+    """
+
+    class Form(models.TextChoices):
+        DIGEST = "digest"
+        SOURCE_LATE = "source_late", "short mail: a source failed"
+
+    delivery = models.OneToOneField(Delivery, on_delete=models.CASCADE, primary_key=True, related_name="picks")
+    form = models.CharField(max_length=12, choices=Form.choices, default=Form.DIGEST)
+    paper_ids = models.JSONField(default=list, help_text="In the order of the mail; kept as long as the reader.")
+    # [{paper, section: for_you|trending, score, why: [{interest, wording, field, text, marks}]}]
+    details = models.JSONField(default=list, help_text="Section, score and evidence of each pick.")
+    counts = models.JSONField(default=dict, help_text="{considered, matched, sent_before}, for the footer.")
+
+    class Meta:
+        verbose_name_plural = "delivery picks"
+
+    def __str__(self) -> str:
+        return f"{self.delivery_id}: {len(self.paper_ids)}"
+
+
+class DeliveryEvent(models.Model):
+    """What the provider reported about a mail, in Anymail's words; kept even when it fits none of ours."""
+
+    key = models.CharField(max_length=64, unique=True, help_text="SHA-256 of what makes the event one event.")
+    delivery = models.ForeignKey(Delivery, on_delete=models.SET_NULL, null=True, blank=True, related_name="events")
+    mail = models.ForeignKey(Mail, on_delete=models.SET_NULL, null=True, blank=True, related_name="events")
+    provider = models.CharField(max_length=30)
+    kind = models.CharField(max_length=30)
+    reason = models.CharField(max_length=30, blank=True, help_text="Anymail's reject_reason.")
+    provider_message_id = models.CharField(max_length=200, blank=True)
+    detail = models.CharField(max_length=500, blank=True)
+    occurred_at = models.DateTimeField()
+    received_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["-occurred_at"]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.occurred_at:%Y-%m-%d %H:%M}"

@@ -1,0 +1,18 @@
+"""Every address of the site."""
+
+from django.contrib import admin
+from django.urls import include, path
+
+from newsletter import views
+
+urlpatterns = [
+    path("admin/", admin.site.urls),
+    path("anymail/", include("anymail.urls")),
+    path("livez", views.livez, name="livez"),
+    path("readyz", views.readyz, name="readyz"),
+    path("robots.txt", views.robots, name="robots"),
+    path("m/<str:token>/preferences", views.preferences, name="preferences"),
+    path("m/<str:token>/link", views.fresh_link, name="fresh_link"),
+    path("", include("subscribers.urls")),
+    path("", include("papers.urls")),
+]

@@ -1,0 +1,1 @@
+"""What was published, how much it is talked about, and which papers answer a query."""

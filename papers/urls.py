@@ -1,0 +1,4 @@
+"""Addresses of papers and lists."""
+
+app_name = "papers"
+urlpatterns: list[object] = []

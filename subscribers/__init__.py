@@ -1,0 +1,1 @@
+"""Who reads, what they asked for, and which papers suit them."""

@@ -1,0 +1,4 @@
+"""Addresses of the reader's own pages."""
+
+app_name = "subscribers"
+urlpatterns: list[object] = []

@@ -1,0 +1,77 @@
+"""Plain functions that make valid rows; a test names only what it is about."""
+
+import datetime as dt
+import itertools
+from typing import Any
+
+from django.utils import timezone
+
+from newsletter.models import Chunk, Delivery, Edition, EditionPaper
+from papers.models import Listing, Paper
+from subscribers.models import Subscriber
+
+_number = itertools.count(1)
+
+
+def make_paper(*, list_date: dt.date | None = None, source: str = "huggingface", **fields: Any) -> Paper:
+    """A paper with ten upvotes, listed on ``list_date`` if one is given."""
+    n = next(_number)
+    now = timezone.now()
+    values = {
+        "arxiv_id": f"2401.{n:05d}",
+        "title": f"A made-up paper, number {n}",
+        "abstract": "We made this paper up for a test. It claims nothing.",
+        "authors": ["Ada Example", "Ben Example"],
+        "categories": ["cs.CL"],
+        "submitted_on": dt.date(2024, 1, 1),
+        "upvotes": 10,
+        "counted_at": now,
+    }
+    paper = Paper.objects.create(**(values | fields))
+    if list_date:
+        Listing.objects.create(paper=paper, source=source, list_date=list_date, stored_at=now)
+    return paper
+
+
+def make_subscriber(*, interests: tuple[str, ...] = (), mutes: tuple[str, ...] = (), **fields: Any) -> Subscriber:
+    """An active, confirmed reader in UTC, a daily digest at 7."""
+    from subscribers.interests import follow  # noqa: PLC0415 - only readers with interests need it
+
+    values = {"email": f"reader{next(_number)}@example.org", "state": "active", "confirmed_at": timezone.now()}
+    values |= fields
+    if values["state"] == "unsubscribed":
+        values.setdefault("unsubscribed_at", timezone.now())
+    subscriber = Subscriber.objects.create(**values)
+    for wording in interests:
+        follow(subscriber, wording)
+    for wording in mutes:
+        follow(subscriber, wording, is_muted=True)
+    return subscriber
+
+
+def make_edition(date: dt.date | None = None, *, papers: tuple[Paper, ...] = (), **fields: Any) -> Edition:
+    """A closed edition in which ``papers`` are new, in their order."""
+    date = date or dt.date(2026, 7, 1)
+    at = dt.datetime.combine(date, dt.time(4, 30), tzinfo=dt.UTC)
+    values = {"date": date, "state": "closed", "scheduled_at": at, "closed_at": at, "new_count": len(papers)}
+    edition = Edition.objects.create(**(values | fields))
+    for rank, paper in enumerate(papers, start=1):
+        EditionPaper.objects.create(
+            edition=edition,
+            paper=paper,
+            role="new",
+            new_by=["huggingface"],
+            new_on=date,
+            score=float(len(papers) - rank + 1),
+            upvotes=paper.upvotes,
+            rank=rank,
+        )
+    return edition
+
+
+def make_delivery(edition: Edition | None = None, subscriber: Subscriber | None = None, **fields: Any) -> Delivery:
+    """A pending delivery in a chunk of its own."""
+    edition = edition or make_edition()
+    chunk, _ = Chunk.objects.get_or_create(edition=edition, number=1)
+    values = {"covers_from": edition.date, "local_date": edition.date, "chunk": chunk}
+    return Delivery.objects.create(edition=edition, subscriber=subscriber or make_subscriber(), **(values | fields))
