@@ -34,24 +34,31 @@ def read_spec(spec: str) -> tuple[dt.time, dt.tzinfo]:
 def closing_at(date: dt.date, spec: str) -> dt.datetime:
     """Return the moment, in UTC, at which the edition of ``date`` is to close.
 
-    An edition is named by the UTC date of that moment, which in zones far from Greenwich is not
-    the local date. Raises ``ClosingTimeError`` where no moment, or more than one, has that date.
+    An edition is named by the UTC date of that moment, which may be the day before or after the
+    local one. Raises ``ClosingTimeError`` where no moment, or more than one, has that date.
     """
-    time, zone = read_spec(spec)
-    locals_ = (dt.datetime.combine(date + n * DAY, time, tzinfo=zone) for n in (-1, 0, 1))
-    moments = [moment for moment in (local.astimezone(dt.UTC) for local in locals_) if moment.date() == date]
+    moments = [moment for moment in (_moment(date + n * DAY, spec) for n in (-1, 0, 1)) if moment.date() == date]
     if len(moments) != 1:
-        raise ClosingTimeError(
-            f"“{spec}” changes its UTC date with daylight saving, so some days would have two editions and"
-            f" others none. {HOW_TO_WRITE}"
-        )
+        raise _jumps(spec)
     return moments[0]
 
 
 def check_spec(spec: str) -> None:
     """Raise ``ClosingTimeError`` for a closing time that cannot be read or whose UTC date jumps."""
-    for date in CHECKED_DAYS:
-        closing_at(date, spec)
+    if len({_moment(date, spec).date() - date for date in CHECKED_DAYS}) > 1:
+        raise _jumps(spec)
+
+
+def _moment(local_date: dt.date, spec: str) -> dt.datetime:
+    time, zone = read_spec(spec)
+    return dt.datetime.combine(local_date, time, tzinfo=zone).astimezone(dt.UTC)
+
+
+def _jumps(spec: str) -> ClosingTimeError:
+    return ClosingTimeError(
+        f"“{spec}” changes its UTC date with daylight saving, so some days would have two editions and"
+        f" others none. {HOW_TO_WRITE}"
+    )
 
 
 def edition_date(moment: dt.datetime, spec: str) -> dt.date:
