@@ -1,0 +1,151 @@
+"""Text as people read it, and as words that can be compared."""
+
+import re
+import unicodedata
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import NamedTuple
+
+# Control characters, marks that reorder or hide text, halves of surrogate pairs, non-characters.
+# White space is not among them: it becomes one space. Joiners stay: scripts and emoji need them.
+_UNPRINTABLE = re.compile(
+    "[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\u00ad\u061c\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f"
+    "\ud800-\udfff\ufeff\ufff9-\ufffb\ufffe\uffff\U000e0000-\U000e007f]"
+)
+
+HYPHENS = "-\u2010\u2011\u2012\u2013\u2212\ufe63\uff0d"
+
+STOP_WORDS = frozenset(
+    {
+        "a", "an", "and", "are", "as", "at", "be", "by", "can", "for", "from", "has", "have", "how", "in",
+        "into", "is", "it", "its", "no", "not", "of", "on", "or", "our", "that", "the", "their", "this", "to",
+        "toward", "towards", "using", "via", "vs", "was", "we", "were", "what", "when", "which", "who", "why",
+        "with", "within", "without", "you", "your",
+    }
+)  # fmt: skip
+
+
+class Token(NamedTuple):
+    """One word of a text: its comparable form, and where it stands in the original."""
+
+    term: str
+    start: int
+    end: int
+    acronym: str = ""
+    """The word's capitals if it has two to five and nothing else but a plural s: ``LLM`` for ``LLMs``."""
+
+
+def readable(text: str) -> str:
+    """Return ``text`` on one line, without characters that cannot be seen or that reorder others.
+
+    Nothing is taken for HTML or LaTeX: ``<think>`` is a word that abstracts hold, ``$5`` is money.
+    """
+    return " ".join(_UNPRINTABLE.sub("", text).split())
+
+
+# Words ------------------------------------------------------------------------------------------
+
+_MARKS = "\u0300-\u036f\u00ad\u200b-\u200d\u2060"
+_ACCENT = r"\\[\"'`^~]\{?[A-Za-z]\}?"  # Schr\"odinger
+# `C++`, `C#`, `3.1` and `Qwen2.5` are words; a hyphen ends one, a possessive s is no part of it.
+_WORD = re.compile(
+    r"\\(?:emph|text[a-z]{0,2}|math[a-z]{0,3}|underline)(?![A-Za-z])"
+    r"|(?<!\w)(?P<language>[A-Za-z](?:\+\+|#)(?!\w))"
+    rf"|(?P<word>(?:[^\W_]|{_ACCENT})(?:[^\W_]+|[{_MARKS}]+|{_ACCENT})*(?:(?<=\d)\.\d+)*)(?:['’]s(?!\w))?"
+)
+_ACRONYM = re.compile(r"([A-Z]{2,5})s?")
+_LATEX_ACCENT = re.compile(r"\\[\"'`^~]\{?([A-Za-z])\}?")
+_NO_LETTER = re.compile(rf"[{_MARKS}]|[^\w.]|_")
+
+
+def tokens(text: str) -> list[Token]:
+    """Return the words of ``text``, folded for matching, in their order."""
+    return [token for match in _WORD.finditer(text) if (token := _token(match)) and token.term]
+
+
+def _token(match: re.Match[str]) -> Token | None:
+    if match["language"]:
+        return Token(match["language"].casefold(), *match.span("language"))
+    if not match["word"]:
+        return None  # a command of LaTeX
+    term, acronym = fold(match["word"])
+    return Token(term, *match.span("word"), acronym)
+
+
+@lru_cache(maxsize=100_000)
+def fold(word: str) -> tuple[str, str]:
+    """Return the comparable form of one word (lower case, no accents, singular), and its acronym or ''."""
+    plain = _decomposed(_LATEX_ACCENT.sub(r"\1", word))
+    acronym = _ACRONYM.fullmatch(plain)
+    folded = unicodedata.normalize("NFC", _decomposed(plain.casefold()))
+    return singular(folded), acronym[1] if acronym else ""
+
+
+def _decomposed(word: str) -> str:
+    """Return the word without accents, ligatures, full-width letters and the like."""
+    if word.isascii():
+        return word
+    return _NO_LETTER.sub("", unicodedata.normalize("NFKD", word)).strip(".")
+
+
+# Plurals ----------------------------------------------------------------------------------------
+
+_IRREGULAR = {
+    "analyses": "analysis", "axes": "axis", "caches": "cache", "calories": "calorie", "children": "child",
+    "cookies": "cookie", "corpora": "corpus", "crises": "crisis", "criteria": "criterion", "halves": "half",
+    "headaches": "headache", "hypotheses": "hypothesis", "indices": "index", "matrices": "matrix", "mice": "mouse",
+    "movies": "movie", "niches": "niche", "phenomena": "phenomenon", "quizzes": "quiz", "selfies": "selfie",
+    "shoes": "shoe", "syntheses": "synthesis", "theses": "thesis", "toes": "toe", "vertices": "vertex", "zombies": "zombie",
+}  # fmt: skip
+# Words that end in s and are singular; what ends in -ss, -us or -is need not be named.
+_SINGULAR = frozenset(
+    {
+        "alias", "always", "atlas", "bias", "canvas", "chaos", "cosmos", "ethos", "gas", "lens", "news",
+        "pancreas", "pathos", "perhaps", "series", "species", "texas",
+    }
+)  # fmt: skip
+_US = frozenset(
+    {
+        "apparatus", "bonus", "bus", "campus", "census", "corpus", "focus", "genus", "nexus", "sinus", "status",
+        "stimulus", "surplus", "virus",
+    }
+)  # fmt: skip
+
+
+def singular(word: str) -> str:
+    """Return the singular of a lower-case English word; a word that is one comes back as it is.
+
+    Only the plural is folded: stemming merges "general" with "generalization" and finds no more.
+    """
+    if len(word) <= 3 or not word.endswith("s"):
+        return _IRREGULAR.get(word, word)
+    if word in _SINGULAR or word.endswith(("ss", "us", "is")):
+        return word
+    return _IRREGULAR.get(word) or _without_ending(word)
+
+
+def _without_ending(word: str) -> str:
+    stem = word[:-2]
+    if word.endswith("ies"):
+        return f"{word[:-3]}y" if len(word) > 4 else word[:-1]
+    takes_es = stem.endswith(("ss", "x", "zz", "sh", "ch", "cho", "to", "ro"))
+    if word.endswith("es") and (takes_es or stem in _SINGULAR or stem in _US):
+        return stem
+    return word[:-1]
+
+
+# Sentences --------------------------------------------------------------------------------------
+
+_SENTENCE_END = re.compile(r"[.!?][\"'”’)\]]*\s+(?=[\"'“‘(\[$\\]*[^\W_a-z])|[。！？]")
+_NO_END = re.compile(r"(?:\b(?:al|approx|cf|dr|e\.g|eq|fig|i\.e|no|resp|sec|st|vs|w\.r\.t)|\b[A-Z])\.$", re.IGNORECASE)
+
+
+def sentences(text: str) -> Iterator[tuple[int, int]]:
+    """Yield where each sentence of ``text`` begins and ends; together they hold every word."""
+    start = 0
+    for match in _SENTENCE_END.finditer(text):
+        if not _NO_END.search(text[max(start, match.start() - 10) : match.start() + 1]):
+            yield start, start + len(text[start : match.end()].rstrip())
+            start = match.end()
+    if text[start:].strip():
+        yield start, len(text.rstrip())
