@@ -43,7 +43,7 @@ check: .venv/.dev ## linters, types, templates, migrations, the deployment's set
 	if [ -n "$$failed" ]; then echo "Failed: $${failed#, }"; exit 1; fi; \
 	echo "All checks passed."
 
-bench: .venv/.run ## the benchmarks, a line of JSON each (SIZE=full, ONLY=name)
+bench: .venv/.test ## the benchmarks, a line of JSON each (SIZE=full, ONLY=name)
 	@$(PY) -m tests.benchmarks.run --size "$(SIZE)" --only "$(ONLY)"
 
 shots: .venv/.test ## pictures of the mails and pages in var/shots/ (README=1 also renews the one in docs/)

@@ -1,0 +1,46 @@
+"""Ours beside a peer's way, in turns, in one process on one core."""
+
+import json
+import os
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+
+ROUNDS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One line of ``var/bench.jsonl``: ``ratio`` is how many times cheaper than ``peer`` ours is."""
+
+    name: str
+    size: str
+    peer: str
+    peer_version: str
+    ratio: float
+    seconds: float
+    peer_seconds: float
+
+
+def one_core() -> None:
+    """Keep this process on one core, where the system can."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+
+
+def in_turns(ours: Callable[[int], object], peers: Callable[[int], object]) -> tuple[float, float]:
+    """Return the median seconds of both, who take turns; each is told the number of the round."""
+    pairs = [(_seconds(ours, number), _seconds(peers, number)) for number in range(ROUNDS)]
+    return statistics.median(pair[0] for pair in pairs), statistics.median(pair[1] for pair in pairs)
+
+
+def _seconds(work: Callable[[int], object], number: int) -> float:
+    started = time.perf_counter()
+    work(number)
+    return time.perf_counter() - started
+
+
+def report(figure: Figure) -> None:
+    rounded = {key: round(value, 4) if isinstance(value, float) else value for key, value in asdict(figure).items()}
+    print(json.dumps(rounded))  # noqa: T201 - the line is the result

@@ -1,0 +1,80 @@
+"""``make bench``: each benchmark in a process and on a database of its own, a line of JSON for each figure."""
+
+import argparse
+import json
+import os
+import secrets
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import psycopg
+
+from tests.conftest import POSTGRES_URL, ROOT
+
+# What each benchmark stores its rows in; '' where it needs no database.
+BENCHMARKS = {"ingest": ("sqlite", "postgresql"), "due": ("",)}
+RESULTS = ROOT / "var" / "bench.jsonl"
+
+
+@contextmanager
+def database(kind: str, folder: Path) -> Iterator[str]:
+    """Yield the address of a database that is there for one benchmark."""
+    if kind != "postgresql":
+        yield f"sqlite:///{folder / 'bench.sqlite3'}"
+        return
+    name = f"paperboy_bench_{secrets.token_hex(4)}"
+    with psycopg.connect(POSTGRES_URL, autocommit=True, connect_timeout=3) as connection:
+        connection.execute(f"CREATE DATABASE {name}".encode())
+        try:
+            yield urlsplit(POSTGRES_URL)._replace(path=f"/{name}").geturl()
+        finally:
+            connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+
+
+def run(name: str, kind: str, size: str) -> int:
+    """Run one benchmark on one database; return its exit status, 0 where there is no such database."""
+    with tempfile.TemporaryDirectory(prefix="paperboy-bench-") as folder:
+        try:
+            with database(kind, Path(folder)) as url:
+                return measure(name, kind, size, environment(folder, url))
+        except psycopg.OperationalError as error:
+            print(f"{name}: no PostgreSQL, left out: {error}", file=sys.stderr)  # noqa: T201
+            return 0
+
+
+def measure(name: str, kind: str, size: str, env: dict[str, str]) -> int:
+    """Print and append what the benchmark's process says; return its exit status."""
+    command = [sys.executable, "-m", f"tests.benchmarks.{name}", size]
+    done = subprocess.run(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, text=True, check=False)
+    with RESULTS.open("a") as results:
+        for line in done.stdout.splitlines():
+            figure = json.dumps(json.loads(line) | ({"database": kind} if kind else {}))
+            print(figure, flush=True)  # noqa: T201
+            results.write(figure + "\n")
+    return done.returncode
+
+
+def environment(folder: str, url: str) -> dict[str, str]:
+    """Return the settings of the embedded default, whatever the developer's own are."""
+    ours = {"DJANGO_SETTINGS_MODULE": "newsletter.settings", "ENV_FILE": os.devnull, "LOG_LEVEL": "WARNING"}
+    return {"PATH": os.environ["PATH"], "HOME": folder, "VAR_DIR": folder, "DATABASE_URL": url} | ours
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--size", choices=["small", "full"], default="small")
+    parser.add_argument("--only", choices=["", *BENCHMARKS], default="", help="one benchmark; all by default")
+    arguments = parser.parse_args()
+    RESULTS.parent.mkdir(exist_ok=True)
+    wanted = [arguments.only] if arguments.only else list(BENCHMARKS)
+    statuses = [run(name, kind, arguments.size) for name in wanted for kind in BENCHMARKS[name]]
+    return max(statuses)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
