@@ -1,0 +1,153 @@
+"""What an exception of a mail backend means for the message: the classes of error, by protocol and phase."""
+
+import datetime as dt
+import re
+import smtplib
+from email.errors import MessageError
+from email.utils import parsedate_to_datetime
+from typing import Literal
+
+import requests
+import urllib3.exceptions
+from anymail.exceptions import (
+    AnymailAPIError,
+    AnymailConfigurationError,
+    AnymailInvalidAddress,
+    AnymailRecipientsRefused,
+    AnymailSerializationError,
+    AnymailUnsupportedFeature,
+)
+from django.core.exceptions import ImproperlyConfigured
+from django.core.mail import BadHeaderError
+
+from subscribers.emails import Outcome
+
+Kind = Literal["accepted", "retry", "failed", "unknown", "provider_fault"]
+
+AUTHENTICATION = {530, 534, 535, 538}  # SMTP: our log-in is wanted, or is not accepted
+NOT_SENT = {408, 425, 429, 503}
+OUR_SETTINGS = {401, 402, 403, 404, 405, 413}
+CANNOT_BE_SENT = (
+    AnymailInvalidAddress,
+    AnymailRecipientsRefused,
+    AnymailSerializationError,
+    AnymailUnsupportedFeature,
+    BadHeaderError,
+    MessageError,
+    UnicodeError,
+)
+WRONG_SETTINGS = (
+    AnymailConfigurationError,
+    ImproperlyConfigured,
+    requests.TooManyRedirects,
+    requests.exceptions.InvalidSchema,
+    requests.exceptions.InvalidURL,
+    requests.exceptions.MissingSchema,
+    smtplib.SMTPNotSupportedError,  # no STARTTLS or no log-in there
+)
+BY_CLASS: tuple[tuple[tuple[type[BaseException], ...], Kind], ...] = (
+    (CANNOT_BE_SENT, "failed"),
+    (WRONG_SETTINGS, "provider_fault"),
+)
+NEVER_CONNECTED = (urllib3.exceptions.NewConnectionError, urllib3.exceptions.ConnectTimeoutError)
+# What a provider's 400 or 422 complains about, in the words of those that were seen.
+NAMES_THE_RECIPIENT = re.compile(r"[`'\"]to[`'\"]|recipient|mailbox|inactive", re.IGNORECASE)
+NAMES_OUR_SETTINGS = re.compile(
+    r"[`'\"]from[`'\"]|sender|signature|domain|stream|api[ _-]?key|token|account|credits", re.IGNORECASE
+)
+
+
+def classify(error: Exception, *, has_sent_body: bool | None) -> Outcome:
+    """Return what an exception of a mail backend means for the message.
+
+    ``has_sent_body`` is None where the backend cannot tell. Classes by protocol and phase:
+    *retry* was not sent; *provider_fault* was not sent, and the next one would not be either;
+    *failed* is about this recipient or this message; *unknown* may have gone.
+    """
+    kind = _kind(_cause(error), has_sent_body=has_sent_body)
+    return Outcome(kind, error=_describe(error), retry_after_s=_retry_after(error))
+
+
+def is_unreachable(error: Exception) -> bool:
+    """Say whether no connection came about, so that the next message would wait for the same time-out."""
+    return _never_connected(_cause(error))
+
+
+def _cause(error: Exception) -> BaseException:
+    """Return what ``requests`` raised, which Anymail wraps."""
+    return error.__cause__ if isinstance(error.__cause__, requests.RequestException) else error
+
+
+def _kind(error: BaseException, *, has_sent_body: bool | None) -> Kind:
+    for classes, kind in BY_CLASS:
+        if isinstance(error, classes):
+            return kind
+    if isinstance(error, AnymailAPIError):
+        return _kind_of_answer(error)
+    if _never_connected(error):
+        return "retry"
+    if isinstance(error, smtplib.SMTPResponseException | smtplib.SMTPRecipientsRefused):
+        return _kind_of_reply(error, has_sent_body=has_sent_body)
+    if has_sent_body is not False:
+        return "unknown"
+    return "retry" if isinstance(error, OSError) else "failed"
+
+
+def _kind_of_reply(
+    error: smtplib.SMTPResponseException | smtplib.SMTPRecipientsRefused, *, has_sent_body: bool | None
+) -> Kind:
+    """Return the class of an SMTP server's reply; which exception it is tells the phase."""
+    if isinstance(error, smtplib.SMTPRecipientsRefused):
+        code = min(code for code, _ in error.recipients.values())
+        is_about_the_reader = True
+    else:
+        code, is_about_the_reader = error.smtp_code, isinstance(error, smtplib.SMTPDataError)
+    if code in AUTHENTICATION:
+        return "provider_fault"
+    if 400 <= code < 500:
+        return "retry"
+    if code >= 500:
+        return "failed" if is_about_the_reader else "provider_fault"
+    return "retry" if has_sent_body is False else "unknown"  # no code that a server may answer with
+
+
+def _kind_of_answer(error: AnymailAPIError) -> Kind:
+    """Return the class of a provider's HTTP answer; a 200 stands here when it could not be read."""
+    status = error.status_code or 0
+    if status in NOT_SENT:
+        return "retry"
+    if status in OUR_SETTINGS or 300 <= status < 400:
+        return "provider_fault"
+    if 400 <= status < 500:
+        text = getattr(error.response, "text", "")
+        names_us = NAMES_OUR_SETTINGS.search(text) and not NAMES_THE_RECIPIENT.search(text)
+        return "provider_fault" if names_us else "failed"
+    return "unknown"
+
+
+def _never_connected(error: BaseException) -> bool:
+    """Say whether nothing was written; ``requests.ConnectionError`` stands for both sides of the body."""
+    if not isinstance(error, requests.ConnectionError):
+        return False
+    if isinstance(error, requests.ConnectTimeout | requests.exceptions.ProxyError | requests.exceptions.SSLError):
+        return True
+    inner = error.args[0] if error.args else None
+    return isinstance(getattr(inner, "reason", inner), NEVER_CONNECTED)
+
+
+def _retry_after(error: Exception) -> float | None:
+    """Return the seconds that the provider asks us to wait, from either form of the header."""
+    headers = getattr(getattr(error, "response", None), "headers", {})
+    value = headers.get("Retry-After", "").strip()
+    if value.isdigit():
+        return float(value)
+    try:
+        return max(0.0, (parsedate_to_datetime(value) - dt.datetime.now(dt.UTC)).total_seconds())
+    except (TypeError, ValueError):
+        return None
+
+
+def _describe(error: Exception) -> str:
+    """Return the error in one line, without the mailbox of any address in it."""
+    text = " ".join(f"{type(error).__name__}: {error}".split())
+    return re.sub(r"[^\s<>()'\"`,:;]+@", "…@", text)[:500]

@@ -1,0 +1,172 @@
+"""Hand one message to the mail provider over a connection that is kept, and say what became of it."""
+
+import contextlib
+import logging
+import os
+import re
+import smtplib
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import requests
+from django.conf import settings
+from django.core.mail import EmailMessage, get_connection
+from django.core.mail.backends.base import BaseEmailBackend
+from django.core.mail.backends.smtp import EmailBackend as DjangoSmtpBackend
+from django.utils import timezone
+from django.utils.functional import cached_property
+
+from newsletter import outcomes
+from subscribers.emails import Outcome
+
+logger = logging.getLogger(__name__)
+
+IDLE_S = 5.0  # a server may have closed a connection that was idle for longer: every one of those would be an unknown
+DOWN_S = 30.0  # how long a provider that could not be reached is not asked again
+
+
+# Backends ---------------------------------------------------------------------------------------
+
+
+class OutboxBackend(BaseEmailBackend):
+    """Write each message as ``<time>-<mailbox>-<n>.eml`` into EMAIL_FILE_PATH, whole or not at all."""
+
+    has_sent_body = False
+
+    def send_messages(self, email_messages: Sequence[EmailMessage]) -> int:
+        for message in email_messages:
+            self._write(message)
+        return len(email_messages)
+
+    def _write(self, message: EmailMessage) -> None:
+        folder = Path(settings.EMAIL_FILE_PATH)
+        folder.mkdir(parents=True, exist_ok=True)
+        mailbox = re.sub(r"[^A-Za-z0-9@.+-]", "_", message.to[0])
+        stem = f"{timezone.now():%Y%m%dT%H%M%S}-{mailbox}"
+        handle, draft = tempfile.mkstemp(dir=folder, suffix=".draft")
+        with os.fdopen(handle, "wb") as file:
+            file.write(message.message().as_bytes())
+        _name_freely(Path(draft), folder, stem)
+
+
+def _name_freely(draft: Path, folder: Path, stem: str) -> None:
+    """Give the draft the first free name: unlike a rename, a link never replaces a file."""
+    for number in range(1, 10_000):
+        try:
+            os.link(draft, folder / f"{stem}-{number}.eml")
+        except FileExistsError:
+            continue
+        break
+    draft.unlink()
+
+
+class _PhasedSMTP(smtplib.SMTP):
+    """Knows whether a message's body has begun to leave, which decides what a broken connection means."""
+
+    has_sent_body = False
+
+    def mail(self, sender: str, options: Sequence[str] = ()) -> tuple[int, bytes]:
+        self.has_sent_body = False
+        return super().mail(sender, options)
+
+    def send(self, s: Any) -> None:
+        # smtplib writes commands as str and the body as bytes.
+        self.has_sent_body = self.has_sent_body or isinstance(s, bytes)
+        super().send(s)
+
+
+class _PhasedSMTPSSL(_PhasedSMTP, smtplib.SMTP_SSL):
+    pass
+
+
+class SmtpBackend(DjangoSmtpBackend):
+    """Django's, and it can tell whether the body had begun to leave when something broke."""
+
+    @property
+    def has_sent_body(self) -> bool:
+        return bool(getattr(self.connection, "has_sent_body", False))
+
+    @cached_property
+    def connection_class(self) -> type[smtplib.SMTP]:
+        return _PhasedSMTPSSL if self.use_ssl else _PhasedSMTP
+
+
+# Handing over -----------------------------------------------------------------------------------
+
+
+class Provider:
+    """The configured backend with one kept connection; ``with Provider() as provider: provider.send(message)``."""
+
+    def __init__(self) -> None:
+        self._connection: BaseEmailBackend | None = None
+        self._used_at = self._down_until = float("-inf")
+        self._down = Outcome("retry")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._close()
+
+    def send(self, message: EmailMessage) -> Outcome:
+        """Hand over one message to one recipient; never raises for what the provider did or did not do."""
+        if len(message.recipients()) != 1:
+            # A message with several recipients shows each of them to the others.
+            return Outcome("failed", error=f"the message has {len(message.recipients())} recipients")
+        if time.monotonic() < self._down_until:
+            return self._down
+        is_open = False
+        try:
+            connection = self._open()
+            is_open = True
+            count = connection.send_messages([message])
+        except Exception as error:  # noqa: BLE001 - the boundary: whatever a backend raises is this message's outcome
+            outcome = self._failure(error, is_open=is_open)
+        else:
+            outcome = _receipt(message) if count else Outcome("failed", error="the backend took no message")
+        self._used_at = time.monotonic()
+        return outcome
+
+    def _open(self) -> BaseEmailBackend:
+        if time.monotonic() - self._used_at > IDLE_S:
+            self._close()
+        if self._connection is None:
+            self._connection = get_connection()
+        self._connection.open()
+        if isinstance(session := getattr(self._connection, "session", None), requests.Session):
+            # A redirected POST arrives as a GET, whose answer would say nothing about the mail.
+            session.max_redirects = 0
+        return self._connection
+
+    def _failure(self, error: Exception, *, is_open: bool) -> Outcome:
+        has_sent_body = getattr(self._connection, "has_sent_body", None) if is_open else False
+        outcome = outcomes.classify(error, has_sent_body=has_sent_body)
+        if not is_open or outcomes.is_unreachable(error):
+            # The next message would wait for the same time-out.
+            self._down, self._down_until = outcome, time.monotonic() + DOWN_S
+        logger.log(
+            logging.ERROR if outcome.kind in {"unknown", "provider_fault"} else logging.WARNING,
+            "handing over ended as %s: %s",
+            outcome.kind,
+            outcome.error,
+        )
+        self._close()
+        return outcome
+
+    def _close(self) -> None:
+        if self._connection is not None:
+            with contextlib.suppress(OSError):  # a broken connection may break once more while it says goodbye
+                self._connection.close()
+
+
+def _receipt(message: EmailMessage) -> Outcome:
+    """Read Anymail's receipt, which the other backends do not give."""
+    status = getattr(message, "anymail_status", None)
+    if status is None:
+        return Outcome("accepted")
+    if status.status and status.status <= {"rejected", "invalid", "failed"}:
+        return Outcome("failed", error=f"the provider says: {', '.join(sorted(status.status))}")
+    return Outcome("accepted", provider_message_id=str(status.message_id or ""))
