@@ -2,6 +2,7 @@
 
 import datetime as dt
 import sys
+from typing import Any
 
 import django
 from django.core.management import call_command
@@ -56,9 +57,9 @@ def store_one_by_one(day: list[PaperRecord]) -> None:
                     "counted_at": NOW,
                 },
             )
-            list_row = {"paper": paper, "source": "huggingface", "list_date": DATE}
+            list_row: dict[str, Any] = {"paper": paper, "source": "huggingface", "list_date": DATE}
             Listing.objects.update_or_create(**list_row, defaults={"stored_at": NOW})
-            moment = {"paper": paper, "source": "huggingface", "taken_at": NOW}
+            moment: dict[str, Any] = {"paper": paper, "source": "huggingface", "taken_at": NOW}
             Snapshot.objects.update_or_create(**moment, defaults={"upvotes": record.upvotes or 0})
 
 
