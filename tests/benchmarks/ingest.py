@@ -9,7 +9,7 @@ from django.core.management import call_command
 from django.db import transaction
 
 from papers.records import PaperRecord
-from tests.benchmarks.measure import Figure, in_turns, one_core, report
+from tests.benchmarks.measure import ROUNDS, Figure, in_turns, one_core, report
 
 PAPERS = {"small": 200, "full": 1_500}
 NOW = dt.datetime(2026, 7, 1, 9, 30, tzinfo=dt.UTC)
@@ -70,9 +70,10 @@ def main(size: str) -> None:
     call_command("migrate", verbosity=0)
     from papers.ingest import store  # noqa: PLC0415 - models exist after setup()
 
+    ours, peers = ([records(month + n, PAPERS[size]) for n in range(ROUNDS)] for month in (101, 201))
     seconds, loop = in_turns(
-        lambda number: store("huggingface", records(101 + number, PAPERS[size]), DATE, NOW),
-        lambda number: store_one_by_one(records(201 + number, PAPERS[size])),
+        lambda number: store("huggingface", ours[number], DATE, NOW),
+        lambda number: store_one_by_one(peers[number]),
     )
     report(
         Figure(
