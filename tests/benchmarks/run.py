@@ -18,7 +18,6 @@ from tests.conftest import POSTGRES_URL, ROOT
 
 # What each benchmark stores its rows in; '' where it needs no database.
 BENCHMARKS = {"ingest": ("sqlite", "postgresql"), "due": ("",)}
-RESULTS = ROOT / "var" / "bench.jsonl"
 
 
 @contextmanager
@@ -36,26 +35,26 @@ def database(kind: str, folder: Path) -> Iterator[str]:
             connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
 
 
-def run(name: str, kind: str, size: str) -> int:
+def run(name: str, kind: str, size: str, results: Path) -> int:
     """Run one benchmark on one database; return its exit status, 0 where there is no such database."""
     with tempfile.TemporaryDirectory(prefix="paperboy-bench-") as folder:
         try:
             with database(kind, Path(folder)) as url:
-                return measure(name, kind, size, environment(folder, url))
+                return measure(name, kind, size, environment(folder, url), results)
         except psycopg.OperationalError as error:
             print(f"{name}: no PostgreSQL, left out: {error}", file=sys.stderr)  # noqa: T201
             return 0
 
 
-def measure(name: str, kind: str, size: str, env: dict[str, str]) -> int:
+def measure(name: str, kind: str, size: str, env: dict[str, str], results: Path) -> int:
     """Print and append what the benchmark's process says; return its exit status."""
     command = [sys.executable, "-m", f"tests.benchmarks.{name}", size]
     done = subprocess.run(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, text=True, check=False)
-    with RESULTS.open("a") as results:
+    with results.open("a") as kept:
         for line in done.stdout.splitlines():
             figure = json.dumps(json.loads(line) | ({"database": kind} if kind else {}))
             print(figure, flush=True)  # noqa: T201
-            results.write(figure + "\n")
+            kept.write(figure + "\n")
     return done.returncode
 
 
@@ -69,10 +68,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--size", choices=["small", "full"], default="small")
     parser.add_argument("--only", choices=["", *BENCHMARKS], default="", help="one benchmark; all by default")
+    parser.add_argument("--results", type=Path, default=ROOT / "var" / "bench.jsonl", help="the lines are appended")
     arguments = parser.parse_args()
-    RESULTS.parent.mkdir(exist_ok=True)
+    arguments.results.parent.mkdir(exist_ok=True)
     wanted = [arguments.only] if arguments.only else list(BENCHMARKS)
-    statuses = [run(name, kind, arguments.size) for name in wanted for kind in BENCHMARKS[name]]
+    statuses = [run(name, kind, arguments.size, arguments.results) for name in wanted for kind in BENCHMARKS[name]]
     return max(statuses)
 
 
