@@ -1,0 +1,115 @@
+"""What a reader asked for: distinct queries, shared by all who follow them in their own words."""
+
+from collections.abc import Collection, Iterable
+
+from django.core.exceptions import ValidationError
+from django.db import transaction
+from django.db.models import Exists, OuterRef
+
+from papers import query
+from subscribers.models import MAX_FOLLOWS, Follow, Interest, Subscriber
+from subscribers.selection import Wish
+
+TOO_MANY = f"That is more than {MAX_FOLLOWS} interests and mutes together; leave some out."
+
+
+def follow(subscriber: Subscriber, wording: str, *, is_muted: bool = False, is_starred: bool = False) -> Follow:
+    """Let the reader follow what ``wording`` asks for; the same query in new words replaces the old words.
+
+    Raises ``QueryError`` for a wording that cannot be read, ``ValidationError`` above 50 follows.
+    """
+    canonical = query.parse(wording).canonical
+    with transaction.atomic():
+        _lock(subscriber)
+        if subscriber.follows.exclude(interest__canonical=canonical).count() >= MAX_FOLLOWS:
+            raise ValidationError(TOO_MANY)
+        flags = {"is_muted": is_muted, "is_starred": is_starred and not is_muted}
+        interest = shared_interests([canonical])[canonical]
+        return subscriber.follows.update_or_create(interest=interest, defaults={"wording": wording, **flags})[0]
+
+
+def replace_follows(
+    subscriber: Subscriber, interests: Iterable[str], mutes: Iterable[str], starred: Collection[str]
+) -> None:
+    """Make these the reader's follows, in this order; ``starred`` names wordings of ``interests``.
+
+    Of two wordings of one query the first stays, and a mute goes before an interest. The weight
+    of a query that stays is kept. Raises as ``follow`` does, and changes nothing then.
+    """
+    muted = _by_canonical(mutes)
+    wanted = _by_canonical(interests) | muted
+    if len(wanted) > MAX_FOLLOWS:
+        raise ValidationError(TOO_MANY)
+    with transaction.atomic():
+        _lock(subscriber)
+        weights = dict(subscriber.follows.values_list("interest__canonical", "weight"))
+        subscriber.follows.all().delete()
+        shared = shared_interests(wanted)
+        Follow.objects.bulk_create(
+            Follow(
+                subscriber=subscriber,
+                interest=shared[canonical],
+                wording=wording,
+                weight=weights.get(canonical, 1.0),
+                is_muted=canonical in muted,
+                is_starred=canonical not in muted and wording in starred,
+            )
+            for canonical, wording in wanted.items()
+        )
+        delete_orphans(weights.keys() - wanted.keys())
+
+
+def shared_interests(canonicals: Iterable[str]) -> dict[str, Interest]:
+    """Return the row of each canonical query, made where there is none; inside a transaction.
+
+    The upsert also locks the rows until the transaction ends, so that ``delete_orphans`` cannot
+    take one away before its new follower is written. Sorted, so that two transactions that
+    share some rows wait for each other instead of dead-locking.
+    """
+    rows = Interest.objects.bulk_create(
+        [Interest(canonical=canonical, version=query.VERSION) for canonical in sorted(set(canonicals))],
+        update_conflicts=True,
+        unique_fields=["canonical", "version"],
+        update_fields=["version"],
+    )
+    return {row.canonical: row for row in rows}
+
+
+def delete_orphans(canonicals: Collection[str] | None = None) -> int:
+    """Delete the interests that nobody follows, among ``canonicals`` or all; return how many."""
+    if canonicals is not None and not canonicals:
+        return 0
+    orphans = Interest.objects.filter(~Exists(Follow.objects.filter(interest=OuterRef("pk"))))
+    if canonicals is not None:
+        orphans = orphans.filter(canonical__in=canonicals)
+    with transaction.atomic():
+        # Looked at twice: a new follower may have been written while we waited for the lock.
+        locked = list(orphans.select_for_update().order_by("canonical").values_list("pk", flat=True))
+        return orphans.filter(pk__in=locked).delete()[0] if locked else 0
+
+
+def wishes(subscriber: Subscriber) -> list[Wish]:
+    """Return what the reader follows as ``selection.select`` takes it, oldest first."""
+    return [
+        Wish(
+            wording=row.wording,
+            query=query.parse(row.wording),
+            weight=row.weight,
+            is_starred=row.is_starred,
+            is_muted=row.is_muted,
+        )
+        for row in subscriber.follows.all()
+    ]
+
+
+def _by_canonical(wordings: Iterable[str]) -> dict[str, str]:
+    """Return each distinct query's first wording, in order."""
+    wanted: dict[str, str] = {}
+    for wording in wordings:
+        wanted.setdefault(query.parse(wording).canonical, wording)
+    return wanted
+
+
+def _lock(subscriber: Subscriber) -> None:
+    """Make a second request of the same reader wait until the transaction ends."""
+    list(Subscriber.objects.select_for_update().filter(pk=subscriber.pk).values_list("pk"))
