@@ -49,7 +49,7 @@ def burn_all(subscriber: Subscriber, now: dt.datetime) -> None:
 
 def link(name: str, *args: str) -> str:
     """Return the absolute address of a page, from PUBLIC_URL alone: a request's Host can be forged."""
-    return settings.PUBLIC_URL + reverse(name, args=args)
+    return f"{settings.PUBLIC_URL}{reverse(name, args=args)}"
 
 
 def _known(token: str, purpose: Token.Purpose) -> QuerySet[Token]:

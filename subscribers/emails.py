@@ -1,0 +1,347 @@
+"""Any mail to a subscriber, with every header; and the service mails, whose rows are their outbox."""
+
+import datetime as dt
+import functools
+import hashlib
+import logging
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from email.utils import format_datetime, getaddresses, parseaddr
+from typing import Literal, NamedTuple
+
+import css_inline
+from django.conf import settings
+from django.core.mail import EmailMessage, EmailMultiAlternatives
+from django.db import transaction
+from django.db.models import Exists, F, OuterRef, QuerySet
+from django.template.loader import render_to_string
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from papers.text import readable
+from subscribers import publishing, tokens
+from subscribers.models import Mail, Subscriber, Suppression, Token, hash_address
+
+logger = logging.getLogger(__name__)
+
+Kind, State = Mail.Kind, Mail.State
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a message that was handed over.
+
+    ``retry``: not sent, may be tried again after ``retry_after_s`` seconds or our own wait.
+    ``provider_fault``: not sent, and no other would be either until the operator or the provider
+    acts. ``unknown``: it may have gone.
+    """
+
+    kind: Literal["accepted", "retry", "failed", "unknown", "provider_fault"]
+    provider_message_id: str = ""
+    error: str = ""
+    retry_after_s: float | None = None
+
+
+HandOver = Callable[[EmailMessage], Outcome]
+
+
+class Link(NamedTuple):
+    """A line of the footer."""
+
+    label: str
+    url: str
+
+
+# Any mail ---------------------------------------------------------------------------------------
+
+
+def compose(  # noqa: PLR0913 - a mail has that many parts, and each is named at the call
+    subscriber: Subscriber,
+    *,
+    subject: str,
+    text: str,
+    html: str,
+    from_email: str,
+    message_id: str,
+    opaque_id: str,
+    list_unsubscribe: bool,
+    stream: str = "digest",
+    date: dt.datetime | None = None,
+) -> EmailMultiAlternatives:
+    """Return a mail to one reader, with every header that mailbox providers ask for.
+
+    ``opaque_id`` comes back in the provider's events; ``stream`` is what its complaints are counted
+    by, a word that says nothing about the reader. ``date`` is the Date header, now if None.
+    Raises ``ValueError`` for an address that is not exactly one.
+    """
+    if len(getaddresses([subscriber.email])) != 1 or "@" not in subscriber.email:
+        # A provider would show all of several recipients to each of them.
+        raise ValueError(f"subscriber {subscriber.pk} has no single address")
+    headers = {
+        "Date": format_datetime(date or timezone.now()),
+        "Message-ID": message_id,
+        "List-Id": list_id(),
+        "Auto-Submitted": "auto-generated",
+        "Feedback-ID": f"{stream}:paperboy",
+    }
+    if list_unsubscribe:
+        # A bare str below 78 characters: longer, and it would become an encoded word (FIELD_NOTES 5).
+        headers["List-Unsubscribe"] = f"<{tokens.link('subscribers:unsubscribe', subscriber.unsubscribe_token)}>"
+        headers["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
+    message = EmailMultiAlternatives(
+        subject=one_line(subject),
+        body=text,
+        from_email=from_email,
+        to=[subscriber.email],
+        reply_to=[settings.REPLY_TO] if settings.REPLY_TO else None,
+        headers=headers,
+    )
+    message.attach_alternative(html, "text/html")
+    message.metadata = {"id": opaque_id}  # type: ignore[attr-defined]  # read by Anymail, where it sends
+    return message
+
+
+def render(template_base: str, context: Mapping[str, object]) -> tuple[str, str]:
+    """Return the text and the HTML of a mail from ``<template_base>.txt`` and ``.html``, styles inlined."""
+    text = render_to_string(f"{template_base}.txt", dict(context))
+    html = render_to_string(f"{template_base}.html", dict(context))
+    return text.strip() + "\n", _inliner().inline(html)
+
+
+def frame(
+    subject: str, preheader: str, *, links: tuple[Link, ...] = (), footer: tuple[str, ...] = ()
+) -> dict[str, object]:
+    """Return what the base of every mail shows around its body."""
+    return {
+        "subject": subject,
+        "preheader": preheader,
+        "site_name": settings.SITE_NAME,
+        "site_url": tokens.link("papers:home"),
+        "postal_address": settings.POSTAL_ADDRESS,
+        "footer_lines": footer,
+        "links": links,
+        "is_sample": False,
+    }
+
+
+def one_line(text: str) -> str:
+    """Return a header's text, at most 200 characters: Django refuses CR and LF, which a title may hold."""
+    return readable(text)[:200]
+
+
+def domain() -> str:
+    """Return the domain that our mails come from."""
+    return parseaddr(settings.DEFAULT_FROM_EMAIL)[1].rpartition("@")[2]
+
+
+def list_id() -> str:
+    """Return ``Name <digest.domain>``; in ASCII, for a List-Id holds no encoded words."""
+    name = re.sub(r"[^A-Za-z0-9 -]", "", settings.SITE_NAME).strip()
+    return f"{name or 'Paperboy'} <digest.{domain()}>"
+
+
+def message_id(opaque_id: str) -> str:
+    """Return the Message-ID of the mail with this opaque id; Django would name the container's host."""
+    return f"<{opaque_id}@{domain()}>"
+
+
+def opaque_id(token: str) -> str:
+    """Return a name for the mail with this link token that cannot be turned back into it."""
+    return hashlib.sha256(token.encode()).hexdigest()[:32]
+
+
+@functools.cache
+def _inliner() -> css_inline.CSSInliner:
+    # What stands in @media cannot be inlined: dark mode and small screens.
+    return css_inline.CSSInliner(keep_at_rules=True, load_remote_stylesheets=False)
+
+
+# Service mails ----------------------------------------------------------------------------------
+
+# Subject and preheader. None of them holds a word of the reader's: a confirmation goes to addresses
+# that others type in, and must not carry their text.
+TEXTS = {
+    Kind.CONFIRMATION: (
+        _("Please confirm your subscription"),
+        _("One click, and the papers that match your interests come every morning."),
+    ),
+    Kind.ALREADY_SUBSCRIBED: (
+        _("You are subscribed already"),
+        _("Nothing has changed. Here is the link to your interests and preferences."),
+    ),
+    Kind.WELCOME: (
+        _("You are in: what comes next"),
+        _("Your first digest is being put together. Here is how to make it fit you."),
+    ),
+    Kind.LINK: (
+        _("Your link to the preferences"),
+        _("As you asked: change your interests, the day and the hour, or take a break."),
+    ),
+}
+
+LEASE = dt.timedelta(minutes=5)  # above a provider's slowest answer
+MAX_ATTEMPTS = 8  # with the waits below, about twenty hours
+# The reader waits for these and cannot go on without them, so one that may have gone is sent once
+# more. A second welcome would only puzzle them: it stays unknown.
+REPEATABLE = [Kind.CONFIRMATION, Kind.LINK]
+
+
+def service_mail(mail: Mail, now: dt.datetime) -> EmailMultiAlternatives:
+    """Return the message of a row; a confirmation's token is made here, so that no row ever holds it."""
+    subject, preheader = TEXTS[Kind(mail.kind)]
+    is_asking = mail.kind == Kind.CONFIRMATION
+    preferences_url = tokens.link("preferences", mail.token)
+    unsubscribe_url = tokens.link("subscribers:unsubscribe", mail.subscriber.unsubscribe_token)
+    links = (Link(str(_("Preferences")), preferences_url), Link(str(_("Unsubscribe")), unsubscribe_url))
+    context = frame(str(subject), str(preheader), links=() if is_asking else links)
+    if is_asking:
+        token = tokens.issue(mail.subscriber, Token.Purpose.CONFIRM, now)
+        context["confirm_url"] = tokens.link("subscribers:confirm", token)
+    text, html = render(f"emails/{mail.kind}", context | {"preferences_url": preferences_url})
+    return compose(
+        mail.subscriber,
+        subject=str(subject),
+        text=text,
+        html=html,
+        from_email=settings.SERVICE_FROM_EMAIL,
+        message_id=mail.message_id,
+        opaque_id=opaque_id(mail.token),
+        list_unsubscribe=not is_asking,
+        stream="service",
+    )
+
+
+def queue(subscriber: Subscriber, kind: Mail.Kind, now: dt.datetime) -> Mail:
+    """Write the row of a mail into the caller's transaction; once it is committed, a worker is told.
+
+    The row is what the reader is owed: without a broker, or with one that is down, the next
+    ``send_due`` finds it.
+    """
+    mail = Mail.objects.create(subscriber=subscriber, kind=kind, next_attempt_at=now)
+    transaction.on_commit(functools.partial(publishing.publish, "newsletter.tasks.send_mail", mail.pk))
+    return mail
+
+
+def send_due(now: dt.datetime, hand_over: HandOver, limit: int = 500) -> dict[str, int]:
+    """Send what is due, oldest first; return how many mails ended in each state.
+
+    One mail's failure does not stop the others, but a provider that refuses all of them does.
+    """
+    _end_leases(now)
+    counts: Counter[str] = Counter()
+    due = Mail.objects.filter(state=State.PENDING, next_attempt_at__lte=now).order_by("next_attempt_at", "pk")
+    for mail_id in list(due.values_list("pk", flat=True)[:limit]):
+        try:
+            outcome = _send(mail_id, now, hand_over)
+        except Exception:  # the boundary: the row's lease runs out, the other mails go
+            logger.exception("mail %s was not sent", mail_id)
+            counts["error"] += 1
+            continue
+        counts[outcome] += 1
+        if outcome == "provider_fault":
+            break
+    return dict(counts)
+
+
+def send(mail_id: int, now: dt.datetime, hand_over: HandOver) -> None:
+    """Send one mail if it is still due: claim the row, compose, hand over, settle.
+
+    The claim is committed before the hand-over, so that a process that dies in between leaves a
+    row that says so. Any number of callers may try the same mail.
+    """
+    _send(mail_id, now, hand_over)
+
+
+def _send(mail_id: int, now: dt.datetime, hand_over: HandOver) -> str:
+    """Return the kind of outcome, ``skipped``, or ``gone`` where somebody else has the mail."""
+    mail = Mail.objects.select_related("subscriber").filter(pk=mail_id).first()
+    if mail is None:
+        return "gone"
+    if not _claim(mail, now):
+        return "skipped" if _skip(mail) else "gone"
+    try:
+        message = service_mail(mail, now)
+    except Exception as error:  # the boundary: ours to repair, the reader's mail waits
+        logger.exception("mail %s could not be composed", mail.pk)
+        outcome = Outcome("retry", error=f"could not be composed: {error}")
+    else:
+        outcome = hand_over(message)
+    _settle(mail, outcome, now)
+    return outcome.kind
+
+
+def _claim(mail: Mail, now: dt.datetime) -> bool:
+    """Take the row, if it is due and its reader may and would have it; suppression is asked here, last.
+
+    No joins, which Django would turn into a list of ids that PostgreSQL does not look at again
+    after it waited for another worker's claim.
+    """
+    mail.message_id = message_id(opaque_id(mail.token))
+    mail.attempt += 1
+    rows = Mail.objects.filter(_is_wanted(mail), ~_is_blocked(mail), pk=mail.pk, attempt=mail.attempt - 1)
+    return bool(
+        rows.filter(state=State.PENDING, next_attempt_at__lte=now).update(
+            state=State.SENDING, attempt=F("attempt") + 1, leased_until=now + LEASE, message_id=mail.message_id
+        )
+    )
+
+
+def _skip(mail: Mail) -> bool:
+    """End a row whose reader must not or would not have it any more."""
+    rows = Mail.objects.filter(pk=mail.pk, state=State.PENDING)
+    return bool(
+        rows.filter(_is_blocked(mail)).update(state=State.SKIPPED, error="the address is suppressed")
+        or rows.filter(~_is_wanted(mail)).update(state=State.SKIPPED, error="the reader's state changed")
+    )
+
+
+def _is_blocked(mail: Mail) -> Exists:
+    """Whether nothing at all goes to the address, not even a confirmation."""
+    address_hash = hash_address(mail.subscriber.email)
+    return Exists(Suppression.objects.filter(address_hash=address_hash, reason__in=Suppression.BLOCKING))
+
+
+def _is_wanted(mail: Mail) -> Exists:
+    """Whether the address is the one that was looked at, and the reader's state goes with the mail."""
+    is_asking = mail.kind == Kind.CONFIRMATION
+    states = Subscriber.State
+    wanted_by = [states.PENDING, states.UNSUBSCRIBED] if is_asking else [states.ACTIVE, states.PAUSED]
+    reader = Subscriber.objects.filter(pk=OuterRef("subscriber_id"))
+    return Exists(reader.filter(email=mail.subscriber.email, state__in=wanted_by))
+
+
+def _settle(mail: Mail, outcome: Outcome, now: dt.datetime) -> None:
+    """Write down what became of this attempt; an answer that comes too late still proves that it went."""
+    mine = Mail.objects.filter(pk=mail.pk, attempt=mail.attempt)
+    if outcome.kind == "accepted":
+        mine.filter(state__in=[State.SENDING, State.UNKNOWN]).update(
+            state=State.ACCEPTED, accepted_at=now, provider_message_id=outcome.provider_message_id, error=""
+        )
+    elif outcome.kind == "unknown":
+        _may_have_gone(mine.filter(state=State.SENDING), now, outcome.error)
+    else:
+        is_over = outcome.kind == "failed" or mail.attempt >= MAX_ATTEMPTS
+        mine.filter(state=State.SENDING).update(
+            state=State.FAILED if is_over else State.PENDING,
+            next_attempt_at=now + _wait(mail.attempt, outcome.retry_after_s),
+            error=outcome.error[:500],
+        )
+
+
+def _wait(attempt: int, retry_after_s: float | None) -> dt.timedelta:
+    """Return how long to wait after ``attempt``: 1, 4, 16, 64 minutes, then 4 hours; or as asked, if longer."""
+    return dt.timedelta(seconds=max(min(60 * 4 ** (attempt - 1), 4 * 3600), retry_after_s or 0))
+
+
+def _end_leases(now: dt.datetime) -> None:
+    """Give up on the workers that took a row and were not heard of again."""
+    _may_have_gone(Mail.objects.filter(state=State.SENDING, leased_until__lte=now), now, "the worker was lost")
+
+
+def _may_have_gone(rows: QuerySet[Mail], now: dt.datetime, error: str) -> None:
+    """Leave the rows as unknown, except those that are sent once more: their one attempt left."""
+    again = rows.filter(kind__in=REPEATABLE, attempt__lt=MAX_ATTEMPTS)
+    again.update(state=State.PENDING, attempt=MAX_ATTEMPTS - 1, next_attempt_at=now, error=error[:500])
+    rows.update(state=State.UNKNOWN, error=error[:500])
