@@ -59,6 +59,14 @@ class Reject:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What one answer of a source held, in its order."""
+
+    records: tuple[PaperRecord, ...]
+    rejects: tuple[Reject, ...] = ()
+
+
 def is_arxiv_id(text: str) -> bool:
     """Whether ``text`` is an arXiv id of the new or the old style, without a version."""
     return len(text) <= 32 and _ID.fullmatch(text) is not None
@@ -96,3 +104,14 @@ def count(value: object) -> int | None:
     if not isinstance(value, int) or isinstance(value, bool):
         return None
     return value if 0 <= value <= LARGEST_COUNT else None
+
+
+def read_date(text: str) -> dt.date:
+    """Return the date written as ``2026-07-01``; raise ``ValueError`` that says how to write one."""
+    try:
+        date = dt.date.fromisoformat(text)
+    except ValueError:
+        date = None
+    if date is None or date.isoformat() != text:
+        raise ValueError(f"“{text[:40]}” is no date; write one such as 2026-07-01")
+    return date

@@ -95,7 +95,8 @@ _IRREGULAR = {
     "cookies": "cookie", "corpora": "corpus", "crises": "crisis", "criteria": "criterion", "halves": "half",
     "headaches": "headache", "hypotheses": "hypothesis", "indices": "index", "matrices": "matrix", "mice": "mouse",
     "movies": "movie", "niches": "niche", "phenomena": "phenomenon", "quizzes": "quiz", "selfies": "selfie",
-    "shoes": "shoe", "syntheses": "synthesis", "theses": "thesis", "toes": "toe", "vertices": "vertex", "zombies": "zombie",
+    "shoes": "shoe", "syntheses": "synthesis", "theses": "thesis", "toes": "toe",
+    "vertices": "vertex", "zombies": "zombie",
 }  # fmt: skip
 # Words that end in s and are singular; what ends in -ss, -us or -is need not be named.
 _SINGULAR = frozenset(

@@ -8,7 +8,8 @@ from django.utils import timezone
 
 from newsletter.models import Chunk, Delivery, Edition, EditionPaper
 from papers.models import Listing, Paper
-from subscribers.models import Subscriber
+from papers.records import PaperRecord
+from subscribers.models import Mail, Subscriber
 
 _number = itertools.count(1)
 
@@ -31,6 +32,33 @@ def make_paper(*, list_date: dt.date | None = None, source: str = "huggingface",
     if list_date:
         Listing.objects.create(paper=paper, source=source, list_date=list_date, stored_at=now)
     return paper
+
+
+def make_record(**fields: Any) -> PaperRecord:
+    """What a source may say of a paper with ten upvotes."""
+    n = next(_number)
+    values = {
+        "arxiv_id": f"2401.{n:05d}",
+        "title": f"A made-up record, number {n}",
+        "abstract": "We made this record up for a test. It claims nothing.",
+        "authors": ("Ada Example", "Ben Example"),
+        "upvotes": 10,
+    }
+    return PaperRecord(**(values | fields))
+
+
+def make_daily_item(arxiv_id: str = "2607.00001", list_date: str = "2026-07-01", **paper: Any) -> dict[str, Any]:
+    """One element of a Daily Papers list, with the keys that all of them have; ``paper`` changes the inner ones."""
+    inner = {
+        "id": arxiv_id,
+        "authors": [{"_id": "a1", "name": "Ada Example", "hidden": False}],
+        "publishedAt": "2026-06-29T00:00:00.000Z",
+        "submittedOnDailyAt": f"{list_date}T00:00:00.000Z",
+        "title": f"The paper {arxiv_id}",
+        "summary": "An abstract. It has two sentences.",
+        "upvotes": 7,
+    }
+    return {"paper": inner | paper, "publishedAt": "2026-06-28T20:00:00.000Z", "title": "Outer", "numComments": 1}
 
 
 def make_subscriber(*, interests: tuple[str, ...] = (), mutes: tuple[str, ...] = (), **fields: Any) -> Subscriber:
@@ -75,3 +103,9 @@ def make_delivery(edition: Edition | None = None, subscriber: Subscriber | None 
     chunk, _ = Chunk.objects.get_or_create(edition=edition, number=1)
     values = {"covers_from": edition.date, "local_date": edition.date, "chunk": chunk}
     return Delivery.objects.create(edition=edition, subscriber=subscriber or make_subscriber(), **(values | fields))
+
+
+def make_mail(subscriber: Subscriber | None = None, **fields: Any) -> Mail:
+    """A welcome mail to an active reader, due since 2026-07-01 12:00 UTC."""
+    values = {"kind": "welcome", "next_attempt_at": dt.datetime(2026, 7, 1, 12, tzinfo=dt.UTC)}
+    return Mail.objects.create(subscriber=subscriber or make_subscriber(), **(values | fields))

@@ -62,7 +62,8 @@ def test_web_addresses_are_kept_as_they_are(url):
 
 @pytest.mark.parametrize(
     "value",
-    [None, 7, [], "", "javascript:alert(1)", "JaVaScRiPt:alert(1)", "data:text/html,x", "//example.org", "/avatars/a.svg",
+    [None, 7, [], "", "javascript:alert(1)", "JaVaScRiPt:alert(1)", "data:text/html,x", "//example.org",
+     "/avatars/a.svg",
      "https://", "https:///path", "https://bank.example@evil.example/", "https://example.org/\" onclick=\"x",
      "https://example.org/<b>", "https://example.org/a b", "java\nscript:alert(1)", "https://example.org:99999/",
      "https://[::1", "https://example.org/" + "a" * 500, "https://example.org/\u2028", "ftp://example.org/"],
