@@ -6,7 +6,7 @@ from typing import Any
 
 from django.utils import timezone
 
-from newsletter.models import Chunk, Delivery, Edition, EditionPaper
+from newsletter.models import Chunk, Delivery, DeliveryPicks, Edition, EditionPaper
 from papers.models import Listing, Paper
 from papers.records import PaperRecord
 from subscribers.models import Mail, Subscriber
@@ -109,3 +109,19 @@ def make_mail(subscriber: Subscriber | None = None, **fields: Any) -> Mail:
     """A welcome mail to an active reader, due since 2026-07-01 12:00 UTC."""
     values = {"kind": "welcome", "next_attempt_at": dt.datetime(2026, 7, 1, 12, tzinfo=dt.UTC)}
     return Mail.objects.create(subscriber=subscriber or make_subscriber(), **(values | fields))
+
+
+def make_digest(
+    edition: Edition | None = None, subscriber: Subscriber | None = None, *, count: int = 2, **fields: Any
+) -> Delivery:
+    """A pending delivery with picks: the first ``count`` papers of its edition, as trending ones."""
+    edition = edition or make_edition(papers=tuple(make_paper() for _ in range(count)))
+    delivery = make_delivery(edition, subscriber, **fields)
+    papers = list(EditionPaper.objects.filter(edition=edition).order_by("rank")[:count])
+    DeliveryPicks.objects.create(
+        delivery=delivery,
+        paper_ids=[row.paper_id for row in papers],
+        details=[{"paper": row.paper_id, "section": "trending", "score": row.score, "why": []} for row in papers],
+        counts={"considered": len(papers), "matched": 0, "muted": 0, "sent_before": 0},
+    )
+    return delivery
