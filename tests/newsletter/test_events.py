@@ -1,0 +1,201 @@
+"""What a provider reports: recorded once, in any order, and never about somebody else."""
+
+import datetime as dt
+import itertools
+
+import pytest
+from django.utils import timezone
+
+from newsletter import messages
+from newsletter.events import Event, record
+from newsletter.models import DeliveryEvent
+from subscribers import emails
+from subscribers.models import Mail, Suppression, hash_address
+from tests.factories import make_digest, make_subscriber
+
+pytestmark = pytest.mark.django_db
+
+NOW = dt.datetime(2026, 7, 1, 8, tzinfo=dt.UTC)
+
+
+@pytest.fixture
+def delivery():
+    delivery = make_digest(state="accepted", accepted_at=NOW, provider_message_id="theirs-1")
+    delivery.message_id = messages.message_id(delivery)
+    delivery.save()
+    return delivery
+
+
+def report(delivery, kind: str, **fields: object) -> bool:
+    values = {"opaque_id": messages.opaque_id(delivery), "event_id": kind, "occurred_at": NOW} | fields
+    return record(Event("Postmark", kind, **values))
+
+
+def state_of(delivery) -> str:
+    delivery.refresh_from_db()
+    return delivery.state
+
+
+def suppressions() -> list[tuple[str, str]]:
+    return list(Suppression.objects.values_list("address_hash", "reason"))
+
+
+@pytest.mark.parametrize(
+    ("kind", "state"),
+    [
+        ("delivered", "delivered"),
+        ("bounced", "bounced"),
+        ("rejected", "bounced"),
+        ("complained", "complained"),
+        ("deferred", "accepted"),
+        ("opened", "accepted"),
+    ],
+)
+def test_an_event_moves_the_delivery(delivery, kind, state):
+    assert report(delivery, kind) is True
+
+    assert state_of(delivery) == state
+    assert DeliveryEvent.objects.get().delivery == delivery
+
+
+def test_the_same_event_is_recorded_once(delivery):
+    assert [report(delivery, "delivered") for _ in range(3)] == [True, False, False]
+    assert DeliveryEvent.objects.count() == 1
+
+
+def test_an_event_without_an_id_is_recognised_by_what_it_says(delivery):
+    assert [report(delivery, "delivered", event_id="") for _ in range(2)] == [True, False]
+    assert report(delivery, "delivered", event_id="", occurred_at=NOW + dt.timedelta(seconds=1)) is True
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(["deferred", "delivered", "bounced"])))
+def test_events_may_come_in_any_order(delivery, order):
+    for kind in order:
+        report(delivery, kind)
+
+    assert state_of(delivery) == "bounced"
+
+
+def test_an_event_finds_its_delivery_by_the_providers_id(delivery):
+    report(delivery, "delivered", opaque_id="", provider_message_id="theirs-1")
+
+    assert state_of(delivery) == "delivered"
+
+
+def test_any_event_about_an_unknown_delivery_proves_that_it_went(delivery):
+    delivery.state, delivery.accepted_at = "unknown", None
+    delivery.save()
+
+    report(delivery, "deferred")
+
+    assert state_of(delivery) == "accepted"
+    assert delivery.accepted_at == NOW
+
+
+@pytest.mark.parametrize("kind", ["delivered", "bounced", "complained", "unsubscribed"])
+def test_an_event_about_a_mail_that_we_did_not_send_changes_nothing(delivery, kind):
+    record(Event("Postmark", kind, "f" * 32, "unheard-of", recipient=delivery.subscriber.email, is_permanent=True))
+
+    event = DeliveryEvent.objects.get()
+    assert (event.delivery, event.mail) == (None, None)
+    assert state_of(delivery) == "accepted"
+    assert suppressions() == []
+    delivery.subscriber.refresh_from_db()
+    assert delivery.subscriber.state == "active"
+
+
+@pytest.mark.parametrize(("kind", "reason"), [("bounced", "bounce"), ("complained", "complaint")])
+def test_a_hard_bounce_and_a_complaint_suppress_the_address(delivery, kind, reason):
+    report(delivery, kind, recipient=delivery.subscriber.email.upper(), is_permanent=True)
+
+    assert suppressions() == [(hash_address(delivery.subscriber.email), reason)]
+
+
+def test_a_bounce_that_may_pass_suppresses_nobody(delivery):
+    report(delivery, "bounced", is_permanent=False)
+
+    assert state_of(delivery) == "bounced"
+    assert suppressions() == []
+
+
+def test_an_event_that_names_another_recipient_suppresses_nobody(delivery):
+    other = make_subscriber()
+
+    report(delivery, "complained", recipient=other.email)
+
+    assert suppressions() == []
+
+
+def test_who_unsubscribes_at_the_provider_is_unsubscribed_here(delivery):
+    report(delivery, "unsubscribed")
+
+    delivery.subscriber.refresh_from_db()
+    assert delivery.subscriber.state == "unsubscribed"
+
+
+def test_the_bounce_of_a_service_mail_counts():
+    subscriber = make_subscriber()
+    mail = Mail.objects.create(
+        subscriber=subscriber, kind="welcome", state="accepted", accepted_at=NOW, next_attempt_at=NOW
+    )
+    Mail.objects.update(message_id=emails.message_id(emails.opaque_id(mail.token)))
+
+    record(Event("Postmark", "bounced", emails.opaque_id(mail.token), occurred_at=NOW, is_permanent=True))
+
+    mail.refresh_from_db()
+    assert mail.state == "bounced"
+    assert suppressions() == [(hash_address(subscriber.email), "bounce")]
+
+
+# By the webhook ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def webhook(client, settings):
+    settings.ANYMAIL = {"WEBHOOK_SECRET": "user:secret"}
+
+    def post(body: dict[str, object], credentials: str = "dXNlcjpzZWNyZXQ="):
+        return client.post(
+            "/anymail/postmark/tracking/",
+            body,
+            content_type="application/json",
+            headers={"Authorization": f"Basic {credentials}"},
+        )
+
+    return post
+
+
+def bounce(delivery, kind: str = "HardBounce") -> dict[str, object]:
+    return {
+        "RecordType": "Bounce",
+        "ID": 4323372036854775807,
+        "Type": kind,
+        "MessageID": "theirs-1",
+        "Email": delivery.subscriber.email,
+        "BouncedAt": timezone.now().isoformat(),
+        "Details": "smtp;550 5.1.1 The email account does not exist.",
+        "Metadata": {"id": messages.opaque_id(delivery)},
+    }
+
+
+def test_a_hard_bounce_by_the_webhook_suppresses(webhook, delivery):
+    assert webhook(bounce(delivery)).status_code == 200
+    assert webhook(bounce(delivery)).status_code == 200
+
+    assert state_of(delivery) == "bounced"
+    assert DeliveryEvent.objects.count() == 1
+    assert [reason for _, reason in suppressions()] == ["bounce"]
+
+
+def test_a_soft_bounce_by_the_webhook_does_not_suppress(webhook, delivery):
+    webhook(bounce(delivery, "SoftBounce"))
+
+    assert state_of(delivery) == "bounced"
+    assert suppressions() == []
+
+
+def test_a_webhook_without_our_secret_is_refused(webhook, delivery):
+    assert webhook(bounce(delivery), credentials="d3Jvbmc6d3Jvbmc=").status_code == 400
+
+    assert state_of(delivery) == "accepted"
+    assert suppressions() == []
