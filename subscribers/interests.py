@@ -30,11 +30,13 @@ def follow(subscriber: Subscriber, wording: str, *, is_muted: bool = False, is_s
 
 def replace_follows(
     subscriber: Subscriber, interests: Iterable[str], mutes: Iterable[str], starred: Collection[str]
-) -> None:
+) -> set[str]:
     """Make these the reader's follows, in this order; ``starred`` names wordings of ``interests``.
 
     Of two wordings of one query the first stays, and a mute goes before an interest. The weight
-    of a query that stays is kept. Raises as ``follow`` does, and changes nothing then.
+    of a query that stays is kept. Returns the canonical queries that were given up, for
+    ``delete_orphans``: a sign-up leaves them, to take no longer for who had interests before.
+    Raises as ``follow`` does, and changes nothing then.
     """
     muted = _by_canonical(mutes)
     wanted = _by_canonical(interests) | muted
@@ -56,7 +58,7 @@ def replace_follows(
             )
             for canonical, wording in wanted.items()
         )
-        delete_orphans(weights.keys() - wanted.keys())
+    return weights.keys() - wanted.keys()
 
 
 def shared_interests(canonicals: Iterable[str]) -> dict[str, Interest]:
@@ -76,16 +78,14 @@ def shared_interests(canonicals: Iterable[str]) -> dict[str, Interest]:
 
 
 def delete_orphans(canonicals: Collection[str] | None = None) -> int:
-    """Delete the interests that nobody follows, among ``canonicals`` or all; return how many."""
-    if canonicals is not None and not canonicals:
-        return 0
+    """Delete the interests that nobody follows any more, among ``canonicals`` or all; return how many."""
     orphans = Interest.objects.filter(~Exists(Follow.objects.filter(interest=OuterRef("pk"))))
     if canonicals is not None:
         orphans = orphans.filter(canonical__in=canonicals)
     with transaction.atomic():
         # Looked at twice: a new follower may have been written while we waited for the lock.
         locked = list(orphans.select_for_update().order_by("canonical").values_list("pk", flat=True))
-        return orphans.filter(pk__in=locked).delete()[0] if locked else 0
+        return orphans.filter(pk__in=locked).delete()[0]
 
 
 def wishes(subscriber: Subscriber) -> list[Wish]:

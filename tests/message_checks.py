@@ -93,7 +93,7 @@ def _parts(message: EmailMessage, public_url: str, paper_links: Collection[str] 
     for part in (plain, html):
         if part.get_content_charset() != "utf-8":
             yield f"{part.get_content_type()} is in {part.get_content_charset()}"
-    if (size := len(html.get_payload().encode())) > LARGEST_HTML:
+    if (size := len(str(html.get_payload()).encode())) > LARGEST_HTML:
         yield f"{size} octets of HTML"
     page = _Page(html.get_content())
     if not 40 <= len(page.first_text) <= 130:

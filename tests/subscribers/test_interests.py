@@ -94,10 +94,10 @@ def test_a_mute_goes_before_an_interest_of_the_same_query():
 def test_an_interest_ends_with_its_last_follower_and_not_before():
     ada, ben = make_subscriber(interests=("robots",)), make_subscriber(interests=("robots",))
 
-    replace_follows(ada, [], [], set())
+    assert interests.delete_orphans(replace_follows(ada, [], [], set())) == 0
     assert Interest.objects.count() == 1
 
-    replace_follows(ben, [], [], set())
+    assert interests.delete_orphans(replace_follows(ben, [], [], set())) == 1
     assert Interest.objects.count() == 0
 
 

@@ -3,6 +3,7 @@
 import datetime as dt
 import email
 from email import policy
+from typing import Any
 
 import pytest
 
@@ -29,7 +30,7 @@ def _public(settings):
 def make_message(subscriber=None, **changes):
     subscriber = subscriber or make_subscriber()
     link = f"{URL}/u/{subscriber.unsubscribe_token}"
-    values = {
+    values: dict[str, Any] = {
         "subject": "A paper, and 6 more",
         "text": f"Zürich, unsubscribe: {link}",
         "html": HTML.format(u=link),

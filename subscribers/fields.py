@@ -1,0 +1,67 @@
+"""Interests as readers type them; an error names the line and the place, and says what to write instead."""
+
+import functools
+import zoneinfo
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from django import forms
+from django.core.exceptions import ValidationError
+from django.utils.translation import gettext
+
+from papers import query
+from subscribers.interests import TOO_MANY
+from subscribers.models import MAX_FOLLOWS
+
+
+class Line(NamedTuple):
+    """An interest as it was typed, without the star that may stand before it."""
+
+    wording: str
+    is_starred: bool
+
+
+class InterestsField(forms.CharField):
+    """Interests or mutes, one per line or separated by semicolons; cleaned to a list of ``Line``."""
+
+    widget = forms.Textarea
+
+    def __init__(self, *, has_stars: bool = False, **kwargs: Any) -> None:
+        super().__init__(required=False, **kwargs)
+        self.has_stars = has_stars
+
+    def clean(self, value: Any) -> Any:
+        lines = list(self._split(super().clean(value)))
+        if len(lines) > MAX_FOLLOWS:
+            raise ValidationError(TOO_MANY)
+        if errors := [error for number, line in lines if (error := _error_in(number, line.wording))]:
+            raise ValidationError(errors)
+        return [line for _number, line in lines]
+
+    def _split(self, text: str) -> Iterator[tuple[int, Line]]:
+        for number, row in enumerate(text.splitlines(), start=1):
+            for part in row.split(";"):
+                wording = part.strip()
+                is_starred = self.has_stars and wording.startswith("*")
+                if wording := wording.lstrip("* ") if is_starred else wording:
+                    yield number, Line(wording, is_starred)
+
+
+def _error_in(number: int, wording: str) -> ValidationError | None:
+    """Return what is wrong with an interest, with its line and the place in it; None if it can be read."""
+    try:
+        query.parse(wording)
+    except query.QueryError as error:
+        rest = wording[error.position : error.position + 30].strip()
+        place = gettext("at “%(rest)s”") % {"rest": rest} if rest else gettext("at its end")
+        return ValidationError(
+            gettext("Line %(number)s, “%(wording)s”, %(place)s: %(message)s")
+            % {"number": number, "wording": wording[:60], "place": place, "message": error.message}
+        )
+    return None
+
+
+@functools.cache
+def timezones() -> frozenset[str]:
+    """Return the names of all time zones; reading them from the disk costs milliseconds."""
+    return frozenset(zoneinfo.available_timezones())
