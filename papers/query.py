@@ -32,6 +32,12 @@ class QueryError(ValueError):
         self.message = message
         self.position = position
 
+    def pointer(self, text: str) -> str:
+        """Return two lines: ``text`` as one line, and a caret under the place."""
+        start = max(0, self.position - 60)
+        line = re.sub(r"[^\x20-\x7e\xa1-\ud7ff]", " ", text[start : self.position + 20])
+        return f"  {line}\n  {' ' * (self.position - start)}^"
+
 
 @dataclass(frozen=True, slots=True)
 class Query:

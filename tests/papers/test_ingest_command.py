@@ -24,9 +24,15 @@ def page(tmp_path):
 
 def run_command(tmp_path: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run ``manage.py`` as an operator does, on a database of its own."""
+    ours = {
+        "DJANGO_SETTINGS_MODULE": "newsletter.settings",
+        "ENV_FILE": os.devnull,
+        "LOG_LEVEL": "INFO",
+        "VAR_DIR": str(tmp_path / "var"),
+    }
     return subprocess.run(
         [sys.executable, str(MANAGE), *arguments],
-        env={**os.environ, "VAR_DIR": str(tmp_path / "var"), "ENV_FILE": os.devnull, "LOG_LEVEL": "INFO"} | environment,
+        env=os.environ | ours | environment,
         capture_output=True,
         text=True,
         check=False,
