@@ -63,12 +63,14 @@ class PaperIndex:
         # `multimodal` -> where `multi-modal` stands, two words wide.
         self._hyphenated: dict[str, dict[int, list[int]]] = defaultdict(lambda: defaultdict(list))
         self._fields: dict[int, list[str]] = {}
+        self.documents: dict[int, Document] = {}  # by paper id, for the evidence of what is picked
         self.lengths: dict[int, int] = {}
         for document in documents:
             self._add(document)
 
     def _add(self, document: Document) -> None:
         parts = list(segments(document))
+        self.documents[document.id] = document
         self._fields[document.id] = [part.field for part in parts]
         self.lengths[document.id] = sum(len(part.tokens) for part in parts)
         for number, part in enumerate(parts):
