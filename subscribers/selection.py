@@ -84,21 +84,20 @@ def select(
     nothing, as the reader prefers.
     """
     wishes = list(wishes)
-    documents = {document.id: document for document in index.documents}
     muted = {paper for wish in wishes if wish.is_muted for paper in hides(index, wish.query)}
     found = [(wish, answers(index, wish.query)) for wish in wishes if not wish.is_muted]
     matched = {paper for _wish, scores in found for paper in scores} - muted
-    fresh = documents.keys() - muted - set(sent_before)
+    fresh = index.documents.keys() - muted - set(sent_before)
     ranking = _rank(found, {paper: trending.get(paper, 0.0) for paper in fresh}, preferences.trending_weight)
     for_you, rest = _fill(ranking, matched & fresh, preferences)
 
     def pick(paper: int, section: Section) -> Pick:
-        why = tuple(_why(documents[paper], found))
+        why = tuple(_why(index.documents[paper], found))
         return Pick(paper, section, ranking.score[paper], trending.get(paper, 0.0), why)
 
     return Selection(
         picks=tuple([pick(paper, "for_you") for paper in for_you] + [pick(paper, "trending") for paper in rest]),
-        considered=len(documents),
+        considered=len(index),
         matched=len(matched),
         muted=len(muted),
         sent_before=len(matched & set(sent_before)),
