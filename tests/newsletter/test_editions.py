@@ -1,0 +1,273 @@
+"""Which papers an edition holds, and as what."""
+
+import datetime as dt
+
+import pytest
+from django.utils import timezone
+
+from newsletter import editions
+from newsletter.editions import EditionError, close
+from newsletter.models import Delivery, Edition, EditionPaper
+from papers.models import IngestRun, Listing, Snapshot
+from tests.factories import make_digest, make_edition, make_paper
+
+pytestmark = pytest.mark.django_db
+
+D = dt.date(2026, 7, 8)
+DAY = dt.timedelta(days=1)
+NOW = dt.datetime(2026, 7, 8, 4, 31, tzinfo=dt.UTC)
+
+
+def listed(date: dt.date, **fields):
+    """A paper on the list of ``date``, stored before the closing."""
+    paper = make_paper(list_date=date, **fields)
+    Listing.objects.filter(paper=paper).update(stored_at=NOW - dt.timedelta(hours=1))
+    return paper
+
+
+def roles(edition: Edition) -> dict[int, str]:
+    return dict(edition.papers.values_list("paper_id", "role"))
+
+
+def an_edition_before(days: int = 1, **fields) -> Edition:
+    return make_edition(D - days * DAY, **fields)
+
+
+def test_yesterdays_list_is_new_and_todays_is_not_yet():
+    an_edition_before()
+    paper = listed(D - DAY)
+    listed(D)
+
+    edition = close(D, NOW)
+
+    assert roles(edition) == {paper.pk: "new"}
+    assert (edition.state, edition.closed_at, edition.new_count) == ("closed", NOW, 1)
+    assert edition.scheduled_at == dt.datetime(2026, 7, 8, 4, 30, tzinfo=dt.UTC)
+
+
+def test_a_late_list_comes_with_the_next_edition_and_a_backfill_never():
+    an_edition_before()
+    late = listed(D - 3 * DAY)
+    listed(D - 4 * DAY)
+
+    assert roles(close(D, NOW)) == {late.pk: "new"}
+
+
+def test_what_is_stored_after_the_closing_waits_for_the_next_edition():
+    an_edition_before()
+    paper = make_paper(list_date=D - DAY)
+    Listing.objects.update(stored_at=NOW + dt.timedelta(minutes=1))
+
+    assert roles(close(D, NOW)) == {}
+    assert roles(close(D + DAY, NOW + DAY)) == {paper.pk: "new"}
+
+
+def test_a_paper_is_new_once_by_each_source():
+    paper = listed(D - 2 * DAY)
+    an_edition_before(papers=(paper,))
+    Listing.objects.create(paper=paper, source="huggingface", list_date=D - DAY, stored_at=NOW)
+
+    assert roles(close(D, NOW)) == {paper.pk: "earlier"}
+
+    Listing.objects.create(paper=paper, source="other", list_date=D, stored_at=NOW)
+    again = close(D + DAY, NOW + DAY).papers.get()
+    assert (again.role, again.new_by, again.new_on) == ("new", ["other"], D + DAY)
+
+
+def test_a_source_without_delay_brings_todays_papers(monkeypatch):
+    from newsletter import coverage  # noqa: PLC0415
+
+    an_edition_before()
+    paper = make_paper()
+    Listing.objects.create(paper=paper, source="other", list_date=D, stored_at=NOW)
+    monkeypatch.setattr(coverage, "LAG", 0)
+
+    assert roles(close(D, NOW)) == {paper.pk: "new"}
+
+
+def test_the_first_edition_takes_the_two_newest_lists_that_hold_papers():
+    kept = [listed(D - 6 * DAY), listed(D - 5 * DAY), listed(D - 5 * DAY)]
+    listed(D - 7 * DAY)
+    listed(D)
+
+    assert roles(close(D, NOW)) == {paper.pk: "new" for paper in kept}
+
+
+def test_the_first_edition_looks_seven_days_back():
+    kept = listed(D - 8 * DAY)
+    listed(D - 9 * DAY)
+
+    assert roles(close(D, NOW)) == {kept.pk: "new"}
+
+
+def test_papers_of_the_seven_editions_before_are_earlier():
+    old, edge = make_paper(), make_paper()
+    make_edition(D - 8 * DAY, papers=(old,))
+    make_edition(D - 7 * DAY, papers=(edge,))
+    for days in range(1, 7):
+        an_edition_before(days)
+
+    edition = close(D, NOW)
+
+    assert roles(edition) == {edge.pk: "earlier"}
+    assert edition.papers.get().new_on == D - 7 * DAY
+    assert edition.new_count == 0
+
+
+@pytest.mark.parametrize(
+    ("then", "later", "takes_off"),
+    [(10, 30, True), (10, 29, False), (30, 60, True), (30, 59, False), (0, 20, True), (None, 20, True)],
+)
+def test_a_paper_takes_off_when_its_votes_doubled_and_grew_by_twenty(then, later, takes_off):
+    paper = make_paper(upvotes=later)
+    an_edition_before(papers=(paper,))
+    EditionPaper.objects.update(upvotes=then)
+
+    assert close(D, NOW).papers.get().takes_off is takes_off
+
+
+def test_an_older_paper_is_taken_in_when_it_takes_off():
+    climber, flat, forgotten = (make_paper(upvotes=votes) for votes in (90, 12, 90))
+    make_edition(D - 31 * DAY, papers=(forgotten,))
+    make_edition(D - 20 * DAY, papers=(climber, flat))
+    EditionPaper.objects.update(upvotes=10)
+    for days in range(1, 8):
+        an_edition_before(days)
+
+    assert roles(close(D, NOW)) == {climber.pk: "older"}
+
+
+def test_rows_are_ranked_by_their_score_at_the_closing():
+    an_edition_before()
+    papers = [listed(D - DAY, upvotes=votes) for votes in (5, 50, 20)]
+    Snapshot.objects.create(paper=papers[0], source="huggingface", taken_at=NOW - dt.timedelta(hours=9), upvotes=1)
+    Snapshot.objects.create(paper=papers[0], source="huggingface", taken_at=NOW - dt.timedelta(hours=1), upvotes=5)
+
+    rows = list(close(D, NOW).papers.order_by("rank"))
+
+    assert [row.paper_id for row in rows] == [papers[1].pk, papers[2].pk, papers[0].pk]
+    assert [row.rank for row in rows] == [1, 2, 3]
+    assert rows[0].score == pytest.approx(sum(rows[0].parts.values()))
+    assert rows[2].parts["growth"] > 0
+    assert rows[0].upvotes == 50
+
+
+def test_closing_twice_returns_the_same_edition_and_adds_nothing():
+    an_edition_before()
+    listed(D - DAY)
+    first = close(D, NOW)
+    listed(D - DAY)
+
+    second = close(D, NOW + dt.timedelta(minutes=5))
+
+    assert second.pk == first.pk
+    assert second.closed_at == NOW
+    assert EditionPaper.objects.count() == 1
+
+
+def test_a_future_edition_cannot_be_closed():
+    with pytest.raises(EditionError, match="close today's, 2026-07-08"):
+        close(D + DAY, NOW)
+    assert not Edition.objects.exists()
+
+
+def test_todays_edition_can_be_closed_by_hand_before_its_time():
+    early = dt.datetime(2026, 7, 8, 0, 5, tzinfo=dt.UTC)
+
+    assert close(D, early).closed_at == early
+
+
+def test_an_edition_older_than_the_newest_cannot_be_closed():
+    make_edition(D)
+
+    with pytest.raises(EditionError, match=r"that of 2026-07-08 is"):
+        close(D - DAY, NOW)
+    assert Edition.objects.count() == 1
+
+
+def test_the_number_of_queries_does_not_grow_with_the_papers(django_assert_max_num_queries):
+    an_edition_before()
+    for _ in range(30):
+        listed(D - DAY)
+
+    with django_assert_max_num_queries(22):
+        close(D, NOW)
+
+
+# What was checked -------------------------------------------------------------------------------
+
+
+def ran(list_date: dt.date, status: str, hours_before: float = 1) -> None:
+    at = NOW - dt.timedelta(hours=hours_before)
+    IngestRun.objects.create(
+        source="huggingface", list_date=list_date, status=status, started_at=at, finished_at=at, error="x"
+    )
+
+
+def checked() -> tuple[str, list[str], int, str]:
+    [note] = close(D, NOW).coverage
+    return note["status"], note["list_dates"], note["new"], note["fetched_at"]
+
+
+def test_the_note_says_when_the_list_was_read():
+    an_edition_before()
+    listed(D - DAY)
+    ran(D - DAY, "ok", 4)
+    ran(D - DAY, "ok", 2)
+
+    assert checked() == ("ok", ["2026-07-07"], 1, "2026-07-08T02:31:00+00:00")
+
+
+def test_an_empty_list_is_no_failure():
+    an_edition_before()
+    ran(D - DAY, "empty")
+
+    assert checked()[:3] == ("empty", ["2026-07-07"], 0)
+
+
+def test_a_list_that_could_not_be_read_is_a_failure_until_it_is_read():
+    an_edition_before()
+    ran(D - 2 * DAY, "failed", 20)
+    ran(D - DAY, "empty")
+
+    assert checked()[:3] == ("failed", ["2026-07-06"], 0)
+
+
+def test_a_failure_after_the_list_was_read_is_none():
+    an_edition_before()
+    listed(D - DAY)
+    ran(D - DAY, "ok", 4)
+    ran(D - DAY, "failed", 2)
+
+    assert checked()[0] == "ok"
+
+
+def test_a_list_that_nobody_asked_for_is_missing():
+    an_edition_before()
+
+    assert checked() == ("missing", ["2026-07-07"], 0, "")
+
+
+# By the operator --------------------------------------------------------------------------------
+
+
+def test_a_cancelled_edition_ends_its_open_deliveries_and_no_others():
+    edition = make_edition(D)
+    waiting = make_digest(edition)
+    sent = make_digest(edition, state="accepted", accepted_at=timezone.now())
+
+    assert editions.cancel(edition) is True
+    assert editions.cancel(edition) is False
+
+    assert Delivery.objects.get(pk=waiting.pk).reason == "cancelled"
+    assert Delivery.objects.get(pk=sent.pk).state == "accepted"
+
+
+def test_a_paused_edition_can_be_resumed():
+    edition = make_edition(D)
+
+    assert editions.resume(edition) is False
+    assert editions.pause(edition) is True
+    assert editions.resume(edition) is True
+    edition.refresh_from_db()
+    assert edition.state == "sending"
