@@ -36,7 +36,7 @@ def consent_wording() -> str:
 
 def stamp(now: dt.datetime) -> str:
     """Return the signed moment at which a form was shown. Pages are cached, so it never grows too old."""
-    return _signer.sign(f"{now.timestamp():.1f}")
+    return _signer.sign(f"{now.timestamp():.6f}")
 
 
 class SignUpForm(forms.Form):
