@@ -1,4 +1,12 @@
 """Addresses of papers and lists."""
 
+from django.urls import path
+
+from papers import views
+
 app_name = "papers"
-urlpatterns: list[object] = []
+urlpatterns = [
+    path("", views.home, name="home"),
+    path("papers/<str:date>", views.day, name="day"),
+    path("paper/<path:arxiv_id>", views.paper, name="paper"),
+]

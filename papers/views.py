@@ -1,0 +1,144 @@
+"""The public pages: a day's list, and one paper with what is known of it. None of them sets a cookie."""
+
+import datetime as dt
+from dataclasses import dataclass
+
+from django.core.paginator import Paginator
+from django.db.models import F, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils import timezone
+from django.utils.formats import time_format
+from django.utils.functional import Promise
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from django.views.decorators.http import require_safe
+
+from papers.growth import growth
+from papers.models import IngestRun, Listing, Paper, Source
+from papers.records import bare_id, is_arxiv_id, read_date
+from papers.trending import TrendingScore, scores
+
+PAPERS_PER_PAGE = 100
+
+PARTS = {
+    "upvotes": gettext_lazy("Upvotes"),
+    "growth": gettext_lazy("Upvotes gained in the last 24 hours"),
+    "github_stars_growth": gettext_lazy("GitHub stars gained"),
+    "comment_count": gettext_lazy("Comments"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One part of a trending score, as a page explains it."""
+
+    label: str | Promise
+    value: float
+
+
+# Lists ------------------------------------------------------------------------------------------
+
+
+@require_safe
+def home(request: HttpRequest) -> HttpResponse:
+    """Show the newest list that holds papers, or what to expect before there is one."""
+    newest = _listings().order_by("-list_date").values_list("list_date", flat=True).first()
+    if newest is None:
+        return render(request, "papers/no_papers_yet.html", {"has_sample": False})
+    return _list_page(request, newest)
+
+
+@require_safe
+def day(request: HttpRequest, date: str) -> HttpResponse:
+    """Show the list of a date, or why it is empty."""
+    try:
+        return _list_page(request, read_date(date))
+    except ValueError as error:
+        context = {"title": _("There is no such day"), "message": str(error), "has_sample": False}
+        return render(request, "papers/not_found.html", context, status=404)
+
+
+def _list_page(request: HttpRequest, date: dt.date) -> HttpResponse:
+    papers = Paper.objects.visible().listed_on(date).order_by(F("upvotes").desc(nulls_last=True), "arxiv_id")
+    page = Paginator(papers, PAPERS_PER_PAGE).get_page(request.GET.get("page"))
+    dates = _listings().values_list("list_date", flat=True)
+    context = {
+        "date": date,
+        "page": page,
+        "previous": dates.filter(list_date__lt=date).order_by("-list_date").first(),
+        "next": dates.filter(list_date__gt=date).order_by("list_date").first(),
+        "why_empty": "" if page.paginator.count else _why_empty(date, timezone.now().date()),
+        "has_sample": any(paper.is_sample for paper in page),
+    }
+    return render(request, "papers/day.html", context)
+
+
+def _listings() -> QuerySet[Listing]:
+    """Listings of papers that may be shown."""
+    return Listing.objects.filter(paper__is_hidden=False, paper__is_withdrawn=False)
+
+
+def _why_empty(date: dt.date, today: dt.date) -> str:
+    """Return the sentence that a reader finds in place of papers."""
+    if date > today:
+        return _("This day has not come yet.")
+    if date.weekday() >= 5:
+        return _("No lists are published at weekends. The next one comes on Monday.")
+    run = IngestRun.objects.filter(list_date=date).order_by("-started_at").first()
+    if run is None or run.status == IngestRun.Status.RUNNING:
+        return _("The list of this day has not been fetched yet.")
+    values = {"source": _source_title(run.source), "time": time_format(run.started_at, "H:i")}
+    if run.status == IngestRun.Status.FAILED:
+        return _("%(source)s could not be read at %(time)s UTC. It is tried again every hour.") % values
+    if run.status == IngestRun.Status.EMPTY and date == today:
+        return _("%(source)s has no papers for today yet, as of %(time)s UTC.") % values
+    return _("%(source)s has no papers for this day.") % values
+
+
+def _source_title(source: str) -> str:
+    return str(dict(Source.choices).get(source, source))
+
+
+# One paper --------------------------------------------------------------------------------------
+
+
+@require_safe
+def paper(request: HttpRequest, arxiv_id: str) -> HttpResponse:
+    """Show one paper; an address with a version leads to the one without, a hidden paper is not there."""
+    found = Paper.objects.filter(arxiv_id=arxiv_id, is_hidden=False).first() if is_arxiv_id(arxiv_id) else None
+    if found is None:
+        return _other_address(arxiv_id) or _no_such_paper(request)
+    listings = list(found.listings.order_by("-list_date", "source"))
+    score = _current_score(found, listings)
+    context = {
+        "paper": found,
+        "listings": [(_source_title(listing.source), listing.list_date) for listing in listings],
+        "score": score,
+        "parts": [Part(label, score.parts[name]) for name, label in PARTS.items()],
+        "has_sample": found.is_sample,
+    }
+    return render(request, "papers/paper.html", context)
+
+
+def _current_score(paper: Paper, listings: list[Listing]) -> TrendingScore:
+    now = timezone.now()
+    list_dates = {paper.pk: listings[0].list_date} if listings else {}
+    return scores([paper], now.date(), list_dates, growth([paper.pk], None, now))[paper.pk]
+
+
+def _other_address(arxiv_id: str) -> HttpResponse | None:
+    """Return where ``2401.12345v2`` or ``arXiv:2401.12345`` is to be found."""
+    try:
+        bare = bare_id(arxiv_id)
+    except ValueError:
+        return None
+    return redirect("papers:paper", bare, permanent=True) if bare != arxiv_id else None
+
+
+def _no_such_paper(request: HttpRequest) -> HttpResponse:
+    message = _(
+        "Write an arXiv id such as 2401.12345. Only papers that stood on a list since this site began are here."
+    )
+    context = {"title": _("This paper is not here"), "message": message, "has_sample": False}
+    return render(request, "papers/not_found.html", context, status=404)
