@@ -85,8 +85,9 @@ def _due_readers(edition: Edition, closed: Sequence[Edition], now: dt.datetime) 
     while page:
         last, overtaken = _history(page)
         for reader in page:
-            wanted = ReaderSchedule(reader.timezone, reader.frequency, reader.weekday, reader.hour)
-            if due := schedule.due(wanted, last.get(reader.pk), known, now, was_too_late=reader.pk in overtaken):
+            if due := schedule.due(
+                _schedule_of(reader), last.get(reader.pk), known, now, was_too_late=reader.pk in overtaken
+            ):
                 yield reader, due
         page = list(readers.filter(pk__gt=page[-1].pk)[:PAGE])
 
@@ -112,6 +113,24 @@ def _history(readers: Collection[Subscriber]) -> tuple[dict[int, LastDigest], se
         if too_late == newest:
             overtaken.add(reader)
     return last, overtaken
+
+
+def draft(edition: Edition, reader: Subscriber, now: dt.datetime) -> Delivery:
+    """Return the row, with picks, that a reader would get of an edition now, whatever their hour; it is not saved."""
+    book = Book(edition)
+    last, _ = _history([reader])
+    known = [ClosedEdition(e.date, e.scheduled_at, e.new_count) for e in book.editions]
+    wanted = _schedule_of(reader)
+    due = schedule.due(wanted, last.get(reader.pk), known, now, was_too_late=True)
+    due = due or Due(edition.date, edition.date, now.astimezone(wanted.zone).date())
+    content = contents(book, [(reader, due)])[reader.pk]
+    delivery = _row(edition, due, reader, content)
+    delivery.picks = _picks(delivery, content)
+    return delivery
+
+
+def _schedule_of(reader: Subscriber) -> ReaderSchedule:
+    return ReaderSchedule(reader.timezone, reader.frequency, reader.weekday, reader.hour)
 
 
 # Rows -------------------------------------------------------------------------------------------

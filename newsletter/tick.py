@@ -1,0 +1,201 @@
+"""Whatever is due now: one function per stage, for ``manage.py tick`` and for Celery's beat alike.
+
+Each takes the moment by which is decided what is due; leases, retries and the times in rows go by
+the real clock. Each may run at any time, any number of times, and beside another of its kind.
+"""
+
+import datetime as dt
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Count, Exists, OuterRef
+from django.utils import timezone
+
+from newsletter import editions, schedule, sending
+from newsletter.models import Delivery, Edition
+from newsletter.planning import Planned, plan
+from newsletter.providers import Provider
+from papers.ingest import due_dates
+from papers.ingest import ingest as ingest_list
+from papers.models import IngestRun
+from papers.sources import SOURCES
+from subscribers import emails
+from subscribers.interests import delete_orphans
+from subscribers.models import Attempt, Mail, Subscriber, Token
+
+logger = logging.getLogger(__name__)
+
+# What to do with a chunk that is to be sent: hand its id to a worker, or nothing: send it here.
+Queue = Callable[[int], object]
+Summary = dict[str, object]
+
+UNCONFIRMED = dt.timedelta(days=7)
+ATTEMPTS_KEPT = dt.timedelta(days=2)
+MAILS_KEPT = dt.timedelta(days=30)  # as long as the link in them works
+
+
+def tick(now: dt.datetime) -> dict[str, object]:
+    """Run every stage in turn; one that fails is logged, stands as {"error": …}, and stops no other."""
+    report: dict[str, object] = {}
+    for stage in (ingest, close, deliver, mail, sweep, retention):
+        try:
+            report[stage.__name__] = stage(now)
+        except Exception as error:  # the boundary between stages
+            logger.exception("tick: %s failed", stage.__name__)
+            report[stage.__name__] = {"error": f"{type(error).__name__}: {error}"}
+    return report
+
+
+# Stages -----------------------------------------------------------------------------------------
+
+
+def ingest(now: dt.datetime) -> list[Summary]:
+    """Fetch what is due of every source. After a failure a source is left alone until the next tick."""
+    runs = []
+    for source in SOURCES:
+        for date in due_dates(source, now):
+            run = ingest_list(source, date, now=timezone.now())
+            runs.append(run)
+            if run.status == IngestRun.Status.FAILED:
+                break
+    return [
+        {
+            "source": run.source,
+            "date": f"{run.list_date}",
+            "status": run.status,
+            "new": run.new,
+            "listed": run.listed,
+            "error": run.error,
+        }
+        for run in runs
+    ]
+
+
+def close(now: dt.datetime) -> Summary | None:
+    """Close the newest edition whose time has come; None where it is closed. Older ones stay unclosed."""
+    date = schedule.edition_date(now, settings.EDITION_CLOSES_AT)
+    newest = editions.newest_closed()
+    if newest and newest.date >= date:
+        return None
+    edition = editions.close(date, max(now, timezone.now()))
+    return {"edition": f"{edition.date}", "papers": edition.new_count}
+
+
+def deliver(now: dt.datetime, queue: Queue | None = None) -> list[Summary]:
+    """Plan the newest edition and send what is due of it, here or by ``queue``."""
+    edition = editions.newest_closed()
+    return [send_edition(edition, now, queue=queue).as_json()] if edition else []
+
+
+def mail(now: dt.datetime) -> Summary:  # noqa: ARG001 - service mails go by the real clock alone
+    """Send the service mails that are owed."""
+    with Provider() as provider:
+        return dict(emails.send_due(timezone.now(), provider.send))
+
+
+def sweep(now: dt.datetime, queue: Queue | None = None) -> Summary:  # noqa: ARG001 - as above
+    """Take up what workers left behind."""
+    chunk_ids = sending.sweep(timezone.now())
+    return {"chunks": len(chunk_ids), **_send_chunks(chunk_ids, queue)}
+
+
+def retention(now: dt.datetime) -> Summary:
+    """Forget what is not needed any more."""
+    now = timezone.now()
+    final = Mail.objects.exclude(state__in=[Mail.State.PENDING, Mail.State.SENDING])
+    return {
+        "readers": _forget_unconfirmed(now),
+        "interests": delete_orphans(),
+        "tokens": Token.objects.filter(expires_at__lt=now).delete()[0],
+        "attempts": Attempt.objects.filter(hour__lt=now - ATTEMPTS_KEPT).delete()[0],
+        "mails": final.filter(created_at__lt=now - MAILS_KEPT).delete()[0],
+    }
+
+
+def _forget_unconfirmed(now: dt.datetime) -> int:
+    """Delete the addresses that never confirmed; one that asked again lately has its week again."""
+    since = now - UNCONFIRMED
+    lately = Mail.objects.filter(subscriber=OuterRef("pk"), created_at__gte=since)
+    unconfirmed = Subscriber.objects.filter(state=Subscriber.State.PENDING, confirmed_at=None, created_at__lt=since)
+    return unconfirmed.filter(~Exists(lately)).delete()[1].get("subscribers.Subscriber", 0)
+
+
+# One edition ------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class Report:
+    """What a run of ``send_edition`` did, and what it leaves: ``retry`` and ``pending`` have no outcome yet."""
+
+    edition: dt.date | None = None
+    sent: int = 0
+    failed: int = 0
+    unknown: int = 0
+    retry: int = 0
+    pending: int = 0
+    skipped: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def due(self) -> int:
+        return self.sent + self.skipped.total() + self.failed + self.unknown + self.retry + self.pending
+
+    @property
+    def is_complete(self) -> bool:
+        return not self.retry and not self.pending
+
+    def as_json(self) -> Summary:
+        return {
+            "edition": f"{self.edition}" if self.edition else None,
+            "due": self.due,
+            "sent": self.sent,
+            "skipped": dict(self.skipped),
+            "failed": self.failed,
+            "unknown": self.unknown,
+            "retry": self.retry,
+            "pending": self.pending,
+        }
+
+
+def send_edition(edition: Edition, now: dt.datetime, *, queue: Queue | None = None, is_dry_run: bool = False) -> Report:
+    """Plan an edition for who is due at ``now`` and send its chunks; a dry run plans, counts and takes it back."""
+    if is_dry_run:
+        with transaction.atomic():
+            report = _report(edition, plan(edition, now), Counter())
+            transaction.set_rollback(True)
+        return report
+    planned = plan(edition, now)
+    # The sweeper finds the chunks just planned, and those that an earlier run left.
+    counts = _send_chunks(sending.sweep(timezone.now()), queue)
+    return _report(edition, planned, counts)
+
+
+def _send_chunks(chunk_ids: Iterable[int], queue: Queue | None) -> Counter[str]:
+    """Send the chunks, or queue them; a provider that refuses everybody is not asked chunk by chunk."""
+    counts: Counter[str] = Counter()
+    for chunk_id in chunk_ids:
+        if queue:
+            queue(chunk_id)
+        elif not counts["provider_fault"]:
+            counts.update(sending.deliver_chunk(chunk_id, timezone.now()))
+    return +counts
+
+
+def _report(edition: Edition, planned: Planned, counts: Counter[str]) -> Report:
+    rows = Delivery.objects.filter(edition=edition, state__in=[*Delivery.OPEN, Delivery.State.SENDING])
+    left = dict(rows.order_by().values_list("state").annotate(Count("pk")))
+    retry = left.pop(Delivery.State.RETRY, 0)
+    prefix = "skipped:"
+    skipped = {key.removeprefix(prefix): n for key, n in counts.items() if key.startswith(prefix)}
+    return Report(
+        edition=edition.date,
+        sent=counts["sent"],
+        failed=counts["failed"] + planned.failed,
+        unknown=counts["unknown"],
+        retry=retry,
+        pending=sum(left.values()),
+        skipped=planned.skipped + Counter(skipped),
+    )
