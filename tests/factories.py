@@ -37,7 +37,7 @@ def make_paper(*, list_date: dt.date | None = None, source: str = "huggingface",
 def make_record(**fields: Any) -> PaperRecord:
     """What a source may say of a paper with ten upvotes."""
     n = next(_number)
-    values = {
+    values: dict[str, Any] = {
         "arxiv_id": f"2401.{n:05d}",
         "title": f"A made-up record, number {n}",
         "abstract": "We made this record up for a test. It claims nothing.",

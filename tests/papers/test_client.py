@@ -2,6 +2,7 @@
 
 import gzip
 import re
+import time
 import tomllib
 from pathlib import Path
 
@@ -9,8 +10,7 @@ import pytest
 from werkzeug import Request, Response
 
 from papers import __version__
-from papers.sources import client as client_module
-from papers.sources.client import Client, SourceError, user_agent
+from papers.sources.client import LARGEST_ANSWER, Client, SourceError, user_agent
 
 
 @pytest.fixture
@@ -116,7 +116,7 @@ def test_redirects_in_circles_end(httpserver, source):
 
 
 def test_an_answer_is_bounded_after_unpacking(httpserver, source):
-    bomb = gzip.compress(b"[" + b" " * (client_module.LARGEST_ANSWER + 1))
+    bomb = gzip.compress(b"[" + b" " * (LARGEST_ANSWER + 1))
     httpserver.expect_request("/list").respond_with_data(bomb, headers={"Content-Encoding": "gzip"})
 
     with pytest.raises(SourceError, match="more than 16 MiB"):
@@ -135,7 +135,7 @@ def test_a_budget_ends_a_slow_answer(httpserver):
         def pieces():
             for _ in range(100):
                 yield b" " * 70_000
-                client_module.time.sleep(0.05)
+                time.sleep(0.05)
 
         return Response(pieces())
 

@@ -6,22 +6,23 @@ import json
 import random
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from papers.records import PaperRecord
+from papers.records import Page, PaperRecord
 from papers.sources import SOURCES, huggingface
 from papers.sources.client import SourceError
 from tests.factories import make_daily_item
 
 
-def parse(*items: object) -> huggingface.Page:
+def parse(*items: object) -> Page:
     return huggingface.parse(json.dumps(items).encode())
 
 
-def only_record(**paper: object) -> PaperRecord:
+def only_record(**paper: Any) -> PaperRecord:
     page = parse(make_daily_item(**paper))
     assert not page.rejects
     (record,) = page.records

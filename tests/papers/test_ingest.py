@@ -51,14 +51,14 @@ def test_a_list_becomes_papers_listings_and_snapshots():
 def test_a_second_run_adds_nothing_but_snapshots_and_a_run():
     page = page_of(make_daily_item("2607.00001"), make_daily_item("2607.00002"))
     ingest_page(page)
-    before = Paper.objects.values_list("pk", "title", "created_at", "listings__stored_at")
-    before = list(before.order_by("pk"))
+    known = Paper.objects.order_by("pk").values_list("pk", "title", "created_at", "listings__stored_at")
+    before = list(known)
 
     run = ingest_page(page, now=LATER)
 
     assert (run.status, run.fetched, run.new, run.updated, run.listed) == ("ok", 2, 0, 0, 0)
     assert rows() == {"Paper": 2, "Listing": 2, "Snapshot": 4, "IngestRun": 2}
-    assert list(Paper.objects.values_list("pk", "title", "created_at", "listings__stored_at").order_by("pk")) == before
+    assert list(known.all()) == before
 
 
 def test_a_changed_paper_is_updated_and_counted():

@@ -26,7 +26,7 @@ def _noon():
 def read(client, address: str, status: int = 200) -> str:
     response = client.get(address)
     assert response.status_code == status
-    return response.content.decode()
+    return str(response.content.decode())
 
 
 # Lists ---------------------------------------------------------------------------------------------
@@ -300,7 +300,7 @@ def test_feed_text_is_text_and_its_addresses_are_web_addresses(client):
 
 @pytest.mark.parametrize("address", ["/", "/papers/2026-07-01", "/papers/2026-06-28", "/papers/x", "/paper/2401.00001"])
 def test_no_page_sets_a_cookie(client, address):
-    make_paper(list_date=DATE)
+    make_paper(arxiv_id="2401.00001", list_date=DATE)
 
     response = client.get(address)
 
@@ -310,7 +310,7 @@ def test_no_page_sets_a_cookie(client, address):
 
 @pytest.mark.parametrize("address", ["/", "/papers/2026-07-01", "/paper/2401.00001"])
 def test_pages_are_only_read(client, address):
-    make_paper(list_date=DATE)
+    make_paper(arxiv_id="2401.00001", list_date=DATE)
 
     assert client.post(address).status_code == 405
 

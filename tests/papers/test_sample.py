@@ -47,7 +47,8 @@ def test_every_paper_has_what_a_card_shows():
 
 
 @pytest.mark.parametrize(
-    "interest", ["diffusion models", "language models", "robot", "graph neural networks", "speech", '"chain of thought"']
+    "interest",
+    ["diffusion models", "language models", "robot", "graph neural networks", "speech", '"chain of thought"'],
 )
 def test_common_interests_find_some_papers_and_not_all(index, interest):
     assert 1 <= len(answers(index, parse(interest))) <= 10
