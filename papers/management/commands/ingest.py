@@ -3,6 +3,7 @@
 import argparse
 import datetime as dt
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from django.core.management.base import CommandError, CommandParser
 from django.utils import timezone
 
 from papers.ingest import ingest
-from papers.management.command import WRONG_USAGE, ReportingCommand, past_date
+from papers.management.base import WRONG_USAGE, PaperboyCommand, Result, past_date
 from papers.models import IngestRun
 from papers.sources import SOURCES
 from papers.sources.client import Client
@@ -19,7 +20,7 @@ ARXIV_BEGAN_ON = dt.date(1991, 8, 14)
 REPORTED = ("status", "fetched", "new", "updated", "listed", "rejected", "error")
 
 
-class Command(ReportingCommand):
+class Command(PaperboyCommand):
     help = (
         "Fetches and stores a source's list of a date. Running it twice adds nothing but a snapshot and a run, and"
         " it never mails anyone."
@@ -32,18 +33,25 @@ class Command(ReportingCommand):
         parser.add_argument("--days", type=_number_of_days, default=1, help="that many list dates, ending at --date")
         parser.add_argument("--from-file", type=Path, help="read one page of the source's JSON instead of fetching")
 
-    def handle(self, *, source: str, days: int, json: bool, **options: Any) -> None:
-        last = options["date"] or timezone.now().date()
-        dates = _dates(last, days)
-        if options["from_file"]:
-            runs = [_ingest_file(source, options["from_file"], options["date"], days)]
-        else:
-            with Client(SOURCES[source].base_url()) as client:
-                runs = [ingest(source, date, now=timezone.now(), client=client) for date in dates]
-        self.report(json, {"source": source, "runs": [_as_json(run) for run in runs]}, map(_as_line, runs))
+    def run(self, options: Mapping[str, Any]) -> Result:
+        runs = _runs(options)
         failed = [run for run in runs if run.status == IngestRun.Status.FAILED]
-        if failed:
-            raise CommandError(f"{len(failed)} of {len(runs)} lists failed; {failed[0].list_date}: {failed[0].error}")
+        return Result(
+            data={"source": options["source"], "runs": [_as_json(run) for run in runs]},
+            lines=[_as_line(run) for run in runs],
+            problem=f"{len(failed)} of {len(runs)} lists failed; {failed[0].list_date}: {failed[0].error}"
+            if failed
+            else "",
+        )
+
+
+def _runs(options: Mapping[str, Any]) -> list[IngestRun]:
+    source, date, days = options["source"], options["date"], options["days"]
+    if options["from_file"]:
+        return [_ingest_file(source, options["from_file"], date, days)]
+    dates = _dates(date or timezone.now().date(), days)
+    with Client(SOURCES[source].base_url()) as client:
+        return [ingest(source, each, now=timezone.now(), client=client) for each in dates]
 
 
 def _number_of_days(text: str) -> int:

@@ -2,17 +2,18 @@
 
 import argparse
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
-from papers.management.command import WRONG_USAGE, ReportingCommand
+from papers.management.base import WRONG_USAGE, PaperboyCommand, Result
 from papers.models import Paper
 from papers.query import QueryError
 from papers.search import search
 
 
-class Command(ReportingCommand):
+class Command(PaperboyCommand):
     help = 'Searches all papers: words, "exact phrases" and -exclusions. Answers come first, then what holds a word.'
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -20,14 +21,16 @@ class Command(ReportingCommand):
         parser.add_argument("query", help="such as: robot -surgery")
         parser.add_argument("--limit", type=_limit, default=20, help="papers at most; default: 20")
 
-    def handle(self, *, query: str, limit: int, json: bool, **options: Any) -> None:  # noqa: ARG002
+    def run(self, options: Mapping[str, Any]) -> Result:
+        query = options["query"]
         try:
-            result = search(query, limit)
+            found = search(query, options["limit"])
         except QueryError as error:
             raise CommandError(f"{error}\n{error.pointer(query)}", returncode=WRONG_USAGE) from error
-        papers = [_as_json(paper, score) for paper, score in result.papers]
-        lines = [f"{result.total} papers", *(_as_line(paper, score) for paper, score in result.papers)]
-        self.report(json, {"total": result.total, "papers": papers}, lines)
+        return Result(
+            data={"total": found.total, "papers": [_as_json(paper, score) for paper, score in found.papers]},
+            lines=[f"{found.total} papers", *(_as_line(paper, score) for paper, score in found.papers)],
+        )
 
 
 def _limit(text: str) -> int:
