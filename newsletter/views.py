@@ -1,10 +1,120 @@
 """Pages that concern a reader's mail, and the site's own addresses."""
 
-from django.http import HttpRequest, HttpResponse
+import datetime as dt
+
+import redis
+from django.conf import settings
+from django.db import DatabaseError, connection
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.functional import SimpleLazyObject
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_POST, require_safe
+
+from newsletter.models import Delivery
+from papers.models import Paper
+from subscribers import signup
+from subscribers import views as reader_pages
+from subscribers.models import Mail
+
+# How long a mail opens its reader's preferences: the mail may be forwarded, or found years later.
+LINK_LASTS = dt.timedelta(days=30)
+# Nothing below these is of use to a search engine, and each address belongs to one reader.
+ROBOTS = "User-agent: *\nDisallow: /m/\nDisallow: /u/\nDisallow: /c/\nDisallow: /undo/\nDisallow: /admin/\n"
 
 
-def site(request: HttpRequest) -> dict[str, object]:
-    return {}
+def site(_request: HttpRequest) -> dict[str, object]:
+    """Return what every page knows of the site it belongs to; a context processor."""
+    return {
+        "site_name": settings.SITE_NAME,
+        "public_url": settings.PUBLIC_URL,
+        "postal_address": settings.POSTAL_ADDRESS,
+        # Asked only where a page does not say so itself.
+        "has_sample": SimpleLazyObject(Paper.objects.filter(is_sample=True).exists),
+    }
 
 
-livez = readyz = robots = preferences = fresh_link = lambda request: HttpResponse("ok")
+# Links of a mail --------------------------------------------------------------------------------
+
+
+@csrf_exempt  # No page of a reader has a cookie: the token in the address is the authority.
+@reader_pages.ask_or_act
+@reader_pages.private
+def preferences(request: HttpRequest, token: str) -> HttpResponse:
+    """Open the preferences of the reader whose mail the link is from, for 30 days."""
+    mail = _mail_of(token)
+    if mail is None:
+        return _unknown(request)
+    if timezone.now() - mail.created_at > LINK_LASTS:
+        context = {"address": reverse("fresh_link", args=[token]), "reader": mail.subscriber}
+        return render(request, "newsletter/link_expired.html", context, status=410)
+    return reader_pages.preferences(request, mail.subscriber, reverse("preferences", args=[token]))
+
+
+@csrf_exempt  # As above; and all it can cause is a mail to the reader, through the gate.
+@require_POST
+@reader_pages.private
+def fresh_link(request: HttpRequest, token: str) -> HttpResponse:
+    """Owe the reader of an old mail a fresh link; the answer tells nothing about them."""
+    mail = _mail_of(token)
+    if mail is None:
+        return _unknown(request)
+    try:
+        signup.ask_for_link(mail.subscriber, signup.network_of(request.META), timezone.now())
+    except signup.TooManyRequestsError as error:
+        response = render(request, "newsletter/too_many_requests.html", status=429)
+        response["Retry-After"] = str(error.retry_after_s)
+        return response
+    return render(request, "newsletter/link_sent.html")
+
+
+def _mail_of(token: str) -> Delivery | Mail | None:
+    """Return the digest or service mail that the token stands in."""
+    digest = Delivery.objects.select_related("subscriber").filter(token=token).first()
+    return digest or Mail.objects.select_related("subscriber").filter(token=token).first()
+
+
+def _unknown(request: HttpRequest) -> HttpResponse:
+    return render(request, "subscribers/dead_link.html", {"is_spent": False}, status=404)
+
+
+# The site ---------------------------------------------------------------------------------------
+
+
+@require_safe
+def livez(_request: HttpRequest) -> HttpResponse:
+    """Say that the process answers; nothing else is asked."""
+    return HttpResponse("ok", content_type="text/plain")
+
+
+@require_safe
+def readyz(_request: HttpRequest) -> JsonResponse:
+    """Say whether what the process needs answers too: the database, and the broker where there is one."""
+    checks = {"database": _database_answers()}
+    if settings.REDIS_URL:
+        checks["broker"] = _broker_answers()
+    return JsonResponse(checks, status=200 if all(checks.values()) else 503)
+
+
+@require_safe
+def robots(_request: HttpRequest) -> HttpResponse:
+    return HttpResponse(ROBOTS, content_type="text/plain")
+
+
+def _database_answers() -> bool:
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+    except DatabaseError:
+        return False
+    return True
+
+
+def _broker_answers() -> bool:
+    try:
+        with redis.Redis.from_url(settings.REDIS_URL, socket_connect_timeout=1, socket_timeout=1) as broker:
+            return bool(broker.ping())
+    except redis.RedisError:
+        return False
