@@ -1,6 +1,7 @@
 """What a digest says: the same however often it is made, and whatever a source wrote."""
 
 import datetime as dt
+from typing import Any
 
 import pytest
 from django.utils import timezone
@@ -50,7 +51,7 @@ def make(*papers: Paper, matched: int = 0, form: str = "digest", edition: Editio
 
 
 def received(delivery: Delivery) -> bytes:
-    return messages.message(delivery).message().as_bytes(linesep="\r\n")
+    return bytes(messages.message(delivery).message().as_bytes())
 
 
 def test_a_digest_names_its_first_paper_and_counts_the_others():
@@ -179,7 +180,7 @@ def test_a_made_up_paper_links_to_our_own_page():
 
 # The message ------------------------------------------------------------------------------------
 
-HOSTILE = {
+HOSTILE: dict[str, Any] = {
     "title": "A\r\nBcc: other@example.org <script>alert(1)</script> \u202etxt " + "x" * 3000,
     "abstract": "<img src=x onerror=alert(1)> {{ settings.SECRET_KEY }} " + "永" * 3000,
     "authors": ["<b>Eve</b>", "y" * 2000, "\x00\x1b[31mred", "Zoë"],
