@@ -74,7 +74,8 @@ class FollowInline(admin.TabularInline[Follow, Subscriber]):
 
 class ConsentInline(ReadOnly, admin.TabularInline[Consent, Subscriber]):
     model = Consent
-    fields = readonly_fields = ["at", "kind", "network", "wording"]
+    fields = ["at", "kind", "network", "wording"]
+    readonly_fields = ["at"]  # Django leaves it out otherwise: it sets the time itself
     ordering = ["at", "id"]
 
 

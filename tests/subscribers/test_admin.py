@@ -39,7 +39,7 @@ def act(client, action, *readers):
 def form_of(client, address):
     """Return what a browser would send if nothing was changed."""
     context = client.get(address).context
-    data = {}
+    data: dict[str, object] = {}
     forms = [context["adminform"].form]
     for formset in context["inline_admin_formsets"]:
         data |= {f"{formset.formset.prefix}-{name}": n for name, n in (("TOTAL_FORMS", 0), ("INITIAL_FORMS", 0))}
