@@ -7,26 +7,14 @@ from django import forms
 from django.contrib import admin
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.db import models
-from django.db.models import Max, Model, OuterRef, QuerySet, Subquery
+from django.db.models import Max, OuterRef, QuerySet, Subquery
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.text import Truncator
 from django.utils.translation import gettext_lazy as _
 
 from papers.models import IngestRun, Listing, Paper, Snapshot, SourceState
-
-
-class ReadOnly:
-    """What the machine wrote and nobody corrects by hand."""
-
-    def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:  # noqa: ARG002
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:  # noqa: ARG002
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:  # noqa: ARG002
-        return False
+from papers.read_only import ReadOnly
 
 
 class ListingInline(ReadOnly, admin.TabularInline[Listing, Paper]):

@@ -52,10 +52,10 @@ def ingest(
     _end_cut_off_runs(source, date, now)
     run = IngestRun.objects.create(source=source, list_date=date, started_at=now)
     try:
-        page = _read(SOURCES[source], date, now, pages, client)
+        page, fetched = _read(SOURCES[source], date, now, pages, client)
         with transaction.atomic():
             counts = store(source, page.records, date, now)
-            _finish(run, page, counts)
+            _finish(run, fetched, page, counts)
     except SourceError as error:
         _remember_to_wait(source, now, error.retry_after_s)
         _fail(run, str(error))
@@ -73,8 +73,8 @@ def _end_cut_off_runs(source: str, date: dt.date, now: dt.datetime) -> None:
 
 def _read(
     source: Source, date: dt.date, now: dt.datetime, pages: Iterable[bytes] | None, client: Client | None
-) -> Page:
-    """Return all records of the list, each paper once, and what was refused; raise ``SourceError``."""
+) -> tuple[Page, int]:
+    """Return the list, each paper once, and the number of items that were sent; raise ``SourceError``."""
     if pages is not None:
         return _joined(map(source.parse, pages), now)
     _refuse_while_waiting(source, now)
@@ -82,10 +82,12 @@ def _read(
         return _joined(map(source.parse, source.fetch(session, date)), now)
 
 
-def _joined(pages: Iterable[Page], now: dt.datetime) -> Page:
+def _joined(pages: Iterable[Page], now: dt.datetime) -> tuple[Page, int]:
     records: dict[str, PaperRecord] = {}
     rejects: list[Reject] = []
+    fetched = 0
     for page in pages:
+        fetched += len(page.records) + len(page.rejects)
         rejects += page.rejects
         for record in page.records:
             if record.list_date and record.list_date > now.astimezone(dt.UTC).date():
@@ -94,12 +96,12 @@ def _joined(pages: Iterable[Page], now: dt.datetime) -> Page:
                 records.setdefault(record.arxiv_id, record)
     if rejects and not records:
         raise SourceError(f"none of {len(rejects)} records could be read; the first: {rejects[0].reason}")
-    return Page(tuple(records.values()), tuple(rejects))
+    return Page(tuple(records.values()), tuple(rejects)), fetched
 
 
-def _finish(run: IngestRun, page: Page, counts: Counts) -> None:
+def _finish(run: IngestRun, fetched: int, page: Page, counts: Counts) -> None:
     run.status = IngestRun.Status.OK if page.records else IngestRun.Status.EMPTY
-    run.fetched = len(page.records) + len(page.rejects)
+    run.fetched = fetched
     run.new, run.updated, run.listed = counts.new, counts.updated, counts.listed
     run.rejected = len(page.rejects)
     run.rejects = [asdict(reject) for reject in page.rejects]

@@ -52,13 +52,18 @@ def _error_in(number: int, wording: str) -> ValidationError | None:
     try:
         query.parse(wording)
     except query.QueryError as error:
-        rest = wording[error.position : error.position + 30].strip()
-        place = gettext("at “%(rest)s”") % {"rest": rest} if rest else gettext("at its end")
         return ValidationError(
-            gettext("Line %(number)s, “%(wording)s”, %(place)s: %(message)s")
-            % {"number": number, "wording": wording[:60], "place": place, "message": error.message}
+            gettext("Line %(number)s, “%(wording)s”, %(explanation)s")
+            % {"number": number, "wording": wording[:60], "explanation": explain(error, wording)}
         )
     return None
+
+
+def explain(error: query.QueryError, wording: str) -> str:
+    """Return where in ``wording`` it goes wrong, and what to write instead."""
+    rest = wording[error.position : error.position + 30].strip()
+    place = gettext("at “%(rest)s”") % {"rest": rest} if rest else gettext("at its end")
+    return f"{place}: {error.message}"
 
 
 @functools.cache

@@ -3,6 +3,7 @@
 The row is the outbox: a note that is lost here only means that the next ``tick`` finds the row.
 """
 
+import contextlib
 import logging
 import queue
 import threading
@@ -30,7 +31,7 @@ def publish(task: str, row_id: int) -> None:
     try:
         _notes.put_nowait((task, row_id))
     except queue.Full:
-        logger.warning("The broker does not keep up: %s(%s) waits for the next tick.", task, row_id)
+        logger.warning("The broker does not keep up, %s(%s) waits for the next tick.", task, row_id)
     _start()
 
 
@@ -54,13 +55,25 @@ def _work() -> None:
         try:
             _send(task, row_id)
         except OperationalError as error:
-            logger.warning("The broker is away, %s(%s) waits for the next tick: %s", task, row_id, error)
+            # The others would wait as long for nothing, each in its turn.
+            logger.warning("The broker is away, %s notes wait for the next tick: %s", 1 + _drop_all(), error)
         finally:
             _notes.task_done()
 
 
+def _drop_all() -> int:
+    """Forget the notes that wait; return how many they were."""
+    dropped = 0
+    with contextlib.suppress(queue.Empty):
+        while True:
+            _notes.get_nowait()
+            _notes.task_done()
+            dropped += 1
+    return dropped
+
+
 def _send(task: str, row_id: int) -> None:
     # Bounded here and not in the settings, where a worker's blocking read would be cut off too.
-    patience = {**current_app.conf.broker_transport_options, "max_retries": 1, "socket_timeout": 5}
+    patience = {**current_app.conf.broker_transport_options, "max_retries": 1, "interval_start": 0, "socket_timeout": 5}
     with current_app.connection_for_write(url=settings.REDIS_URL, transport_options=patience) as connection:
         current_app.send_task(task, args=[row_id], connection=connection)

@@ -189,6 +189,24 @@ def ask_for_link(subscriber: Subscriber, network: str, now: dt.datetime) -> None
         emails.queue(subscriber, Mail.Kind.LINK, now)
 
 
+def ask_to_confirm(subscriber: Subscriber, now: dt.datetime) -> bool:
+    """Owe a reader who has not confirmed another confirmation, through the gate; for the operator.
+
+    False for anybody else, and for an address that had enough of them in this hour.
+    """
+    if subscriber.state != State.PENDING or not admit(subscriber.email, None, now):
+        return False
+    emails.queue(subscriber, Mail.Kind.CONFIRMATION, now)
+    return True
+
+
+def forget(subscriber: Subscriber) -> None:
+    """Delete a reader and all that is known of them, but for the HMAC that keeps them from being imported again."""
+    with transaction.atomic():
+        Suppression.objects.get_or_create(address_hash=hash_address(subscriber.email), reason=Suppression.Reason.ERASED)
+        subscriber.delete()
+
+
 def resume_due(now: dt.datetime) -> int:
     """Wake the readers whose pause is over on their own calendar; return how many."""
     paused = Subscriber.objects.filter(state=State.PAUSED, paused_until__isnull=False)

@@ -19,6 +19,7 @@ class Handler:
         self.replies: dict[str, str] = {}
         self.received: list[Envelope] = []
         self.connections = 0
+        self.delay_s = 0.0
 
     def _reply(self, server: Any, *phases: str) -> str:
         reply = next((self.replies[phase] for phase in phases if phase in self.replies), "250 OK")
@@ -42,6 +43,7 @@ class Handler:
         return reply
 
     async def handle_DATA(self, server, session, envelope):  # noqa: N802
+        await asyncio.sleep(self.delay_s)
         reply = self._reply(server, "DATA")
         if reply.startswith("250"):
             self.received.append(envelope)

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import itertools
+from typing import Any
 
 import pytest
 from django.utils import timezone
@@ -27,13 +28,13 @@ def delivery():
 
 
 def report(delivery, kind: str, **fields: object) -> bool:
-    values = {"opaque_id": messages.opaque_id(delivery), "event_id": kind, "occurred_at": NOW} | fields
+    values: dict[str, Any] = {"opaque_id": messages.opaque_id(delivery), "event_id": kind, "occurred_at": NOW} | fields
     return record(Event("Postmark", kind, **values))
 
 
 def state_of(delivery) -> str:
     delivery.refresh_from_db()
-    return delivery.state
+    return str(delivery.state)
 
 
 def suppressions() -> list[tuple[str, str]]:

@@ -1,6 +1,7 @@
 """Who gets a row, with which picks, or why without a mail."""
 
 import datetime as dt
+from typing import Any
 
 import pytest
 from django.db import connection
@@ -26,7 +27,7 @@ def edition_of(*titles: str, date: dt.date = D, **fields) -> Edition:
 
 def had(reader: Subscriber, edition: Edition, **fields) -> Delivery:
     """The reader had the digest of an edition on its day."""
-    values = {"state": "accepted", "accepted_at": timezone.now()} | fields
+    values: dict[str, Any] = {"state": "accepted", "accepted_at": timezone.now()} | fields
     return make_digest(edition, reader, **values)
 
 

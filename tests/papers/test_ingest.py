@@ -104,7 +104,7 @@ def test_a_paper_that_stands_twice_on_a_list_is_one():
     run = ingest_page(page_of(make_daily_item("2607.00001v1"), make_daily_item("2607.00001", upvotes=1)))
 
     assert rows() == {"Paper": 1, "Listing": 1, "Snapshot": 1, "IngestRun": 1}
-    assert (run.status, Paper.objects.get().upvotes) == ("ok", 7)
+    assert (run.status, run.fetched, Paper.objects.get().upvotes) == ("ok", 2, 7)
 
 
 def test_the_sources_list_date_counts_and_the_asked_one_where_there_is_none():
