@@ -85,7 +85,8 @@ def test_prose_is_readable_as_well():
 
 pieces = st.sampled_from([
     "$", "\\", "{", "}", "^", "_", "5", " ", "a", "é", "\\alpha", "\\emph{", "\\frac", "\\\"o", "``", "''", "--", "\\(",
-    "\\)", "\\$", "\\%", "\\left", "\\mathbb{R}", "\\hat", "~", "\\cite{x}", "\\c", "\\'", "\n", "\u202e", "\\sqrt[", "\\\\",
+    "\\)", "\\$", "\\%", "\\left", "\\mathbb{R}", "\\hat", "~", "\\cite{x}", "\\c", "\\'", "\n", "\u202e",
+    "\\sqrt[", "\\\\",
 ])  # fmt: skip
 
 
