@@ -16,8 +16,8 @@ from django.utils.translation import ngettext
 
 from newsletter import editions
 from newsletter.models import Chunk, Delivery, DeliveryEvent, Edition, EditionPaper
-from papers.admin import ReadOnly
 from papers.models import Paper
+from papers.read_only import ReadOnly
 
 State = Delivery.State
 

@@ -5,6 +5,7 @@ import logging
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from django.db.models import Max, prefetch_related_objects
 
@@ -57,13 +58,20 @@ class Book:
     def __init__(self, edition: Edition) -> None:
         self.edition = edition
         self.editions = list(editions.closed().filter(date__lte=edition.date)[: 2 * COVERED])[::-1]
-        candidates = EditionPaper.objects.filter(edition=edition, role__in=["new", "earlier"])
-        visible = candidates.filter(paper__is_hidden=False, paper__is_withdrawn=False)
-        self.rows = list(visible.select_related("paper").order_by("rank"))
-        shared = EditionPaper.objects.filter(paper__in=[row.paper_id for row in self.rows])
-        # Only in these editions can a reader have been sent one of the candidates before.
-        self.shared_editions = list(shared.order_by().values_list("edition_id", flat=True).distinct())
         self._covered: dict[dt.date, Covered] = {}
+
+    @cached_property
+    def rows(self) -> list[EditionPaper]:
+        """The candidates; read when the first reader is due, for planning looks every minute."""
+        candidates = EditionPaper.objects.filter(edition=self.edition, role__in=["new", "earlier"])
+        visible = candidates.filter(paper__is_hidden=False, paper__is_withdrawn=False)
+        return list(visible.select_related("paper").order_by("rank"))
+
+    @cached_property
+    def shared_editions(self) -> list[int]:
+        """The editions that hold one of the candidates: only there can a reader have been sent one before."""
+        shared = EditionPaper.objects.filter(paper__in=[row.paper_id for row in self.rows])
+        return list(shared.order_by().values_list("edition_id", flat=True).distinct())
 
     def covered(self, since: dt.date) -> Covered:
         if since not in self._covered:

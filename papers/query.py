@@ -113,7 +113,12 @@ def _keys(pieces: list[Piece]) -> Words:
     """Return what the words are compared by; a line in capitals is shouted, not full of acronyms."""
     is_shouted = any(_SHOUTED.search(piece.text) for piece in pieces)
     found = [token for piece in pieces for token in piece.tokens]
-    return tuple(token.term if is_shouted else token.acronym or token.term for token in found)
+    return tuple(token.term if is_shouted or _is_or(token) else token.acronym or token.term for token in found)
+
+
+def _is_or(token: Token) -> bool:
+    """Whether the word is the operator to come: it is never a key, since it would read back as one."""
+    return token.acronym == "OR"
 
 
 def _distinct(pieces: Iterable[Piece]) -> tuple[Words, ...]:
@@ -139,7 +144,7 @@ def _refuse_what_is_not_understood(piece: Piece) -> None:
             "Write a dash directly before what you want to leave out, such as -survey, or no dash at all.",
             piece.position,
         )
-    if piece.kind == "word" and piece.text == "OR" and not piece.is_excluded:
+    if piece.kind == "word" and [_is_or(token) for token in piece.tokens] == [True] and not piece.is_excluded:
         raise QueryError("OR is not understood yet. Write one line for each of the two.", piece.position)
     if piece.kind == "word":
         _refuse_field(piece)

@@ -4,7 +4,7 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.contrib.admin.models import CHANGE, LogEntry
-from django.db.models import Count, Model, OuterRef, QuerySet, Subquery
+from django.db.models import Count, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest
 from django.urls import reverse
@@ -13,6 +13,7 @@ from django.utils.html import format_html
 from django.utils.text import Truncator
 from django.utils.translation import gettext_lazy as _
 
+from papers.read_only import ReadOnly
 from subscribers import interests, signup
 from subscribers.admin_forms import BlockForm, FollowForm, FollowFormSet, SubscriberForm
 from subscribers.models import (
@@ -29,19 +30,6 @@ from subscribers.models import (
 )
 
 State = Subscriber.State
-
-
-class ReadOnly:
-    """What happened, and is not corrected by hand; it goes with the reader whom it is about."""
-
-    def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:  # noqa: ARG002
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:  # noqa: ARG002
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:  # noqa: ARG002
-        return False
 
 
 # Readers ----------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.mail_checks import accessibility_faults, browser_page, html_errors, spam_score, unsupported, width_of
+from tests.mail_checks import accessibility_faults, browser_page, html_errors, spam_scores, unsupported, width_of
 
 BAD_MAIL = b"""From: "WINNER!!!" <x@1.example>
 To: a@example.org
@@ -11,6 +11,18 @@ MIME-Version: 1.0
 Content-Type: text/html; charset=utf-8
 
 <html><body><font size=7 color=red>CLICK HERE to claim your $1,000,000 prize, no risk, 100% free</font></body></html>
+"""
+GOOD_MAIL = b"""From: Paperboy <digest@papers.example.org>
+To: Ada <a@example.org>
+Subject: Three papers for you
+Date: Mon, 01 Jan 2024 07:00:00 +0000
+Message-ID: <three-papers-for-you@papers.example.org>
+MIME-Version: 1.0
+Content-Type: text/plain; charset=utf-8
+
+Here are three papers that match your interests.
+
+From now on they come every morning.
 """
 
 
@@ -21,10 +33,12 @@ def page_with(body: str, style: str = "") -> str:
 
 @pytest.mark.mail
 def test_a_mail_that_looks_like_spam_scores_above_the_limit(tmp_path):
-    score, rules = spam_score(BAD_MAIL, tmp_path)
+    scores = spam_scores({"bad": BAD_MAIL, "good": GOOD_MAIL, "bad again": BAD_MAIL}, tmp_path)
 
-    assert score > 1.0
-    assert rules
+    assert scores["bad"] == scores["bad again"]
+    assert scores["bad"][0] > 1.0
+    assert scores["bad"][1]
+    assert scores["good"] == (0.0, [])
 
 
 @pytest.mark.mail

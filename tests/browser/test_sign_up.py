@@ -8,9 +8,10 @@ from django.utils import timezone
 from playwright.sync_api import Page, expect
 
 from newsletter.providers import Provider
-from subscribers import emails
-from subscribers.models import Subscriber
+from subscribers import emails, tokens
+from subscribers.models import Subscriber, Token
 from tests.browser.conftest import faults
+from tests.factories import make_mail, make_subscriber
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
@@ -112,3 +113,27 @@ def test_an_error_in_the_preferences_loses_nothing(page):
     expect(page.get_by_role("alert")).to_be_focused()
     expect(page.get_by_label("Interests")).to_have_value('"agents')
     expect(page.get_by_label("Time zone")).to_have_accessible_description(re.compile("Europe/Berlin"))
+
+
+def test_pages_off_the_way_lead_back_to_it(page):
+    reader = make_subscriber(state="unsubscribed")
+    old_mail = make_mail(reader)
+
+    page.goto(f"/c/{'A' * 22}")
+    heading(page, "This link does not work")
+    page.goto(f"/m/{old_mail.token}/preferences")
+    heading(page, "You are not subscribed")
+    page.goto("/undo/" + tokens.issue(reader, Token.Purpose.UNDO))
+    heading(page, "Stay subscribed?")
+
+
+def test_a_form_on_somebody_elses_page_signs_nobody_up(page, live_server):
+    fields = '<input name="email" value="ada@example.org"><button>Win a prize</button>'
+    trap = f'<form method="post" action="{live_server.url}/subscribe">{fields}</form>'
+    page.route("http://elsewhere.localhost/", lambda route: route.fulfill(content_type="text/html", body=trap))
+
+    page.goto("http://elsewhere.localhost/")
+    page.get_by_role("button").click()
+
+    heading(page, "Please sign up on our own page")
+    assert not Subscriber.objects.exists()

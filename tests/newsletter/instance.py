@@ -18,7 +18,16 @@ from tests.newsletter.smtp import SmtpServer
 
 PATIENCE_S = 60  # a machine that runs the rest of the suite beside this is slow to start things
 
-# A reader with two interests; run by `manage.py shell`.
+# Run by `manage.py shell`: a list of twenty papers, and readers with two interests.
+PAPERS = """
+import datetime as dt
+from django.utils import timezone
+from papers.models import Listing, Paper
+for n in range(20):
+    now = timezone.now()
+    paper = Paper.objects.create(arxiv_id=f"2607.{n:05d}", title=f"Agents, part {n}", upvotes=n, counted_at=now)
+    Listing.objects.create(paper=paper, source="huggingface", list_date=dt.date(2026, 7, 7), stored_at=now)
+"""
 SUBSCRIBE = """
 from django.utils import timezone
 from subscribers.interests import follow

@@ -208,7 +208,13 @@ def test_show_digest_says_why_there_is_none():
 
 
 def status(*args: str, var: str) -> tuple[int, str]:
-    environment = {**os.environ, "VAR_DIR": var, "ENV_FILE": os.devnull, "LOG_LEVEL": "ERROR"}
+    environment = {
+        "PATH": os.environ["PATH"],
+        "HOME": var,
+        "VAR_DIR": var,
+        "ENV_FILE": os.devnull,
+        "LOG_LEVEL": "ERROR",
+    }
     done = subprocess.run(
         [sys.executable, "manage.py", *args], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
     )

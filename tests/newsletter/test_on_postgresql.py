@@ -4,19 +4,9 @@ import json
 
 import pytest
 
-from tests.newsletter.instance import PATIENCE_S, Instance
+from tests.newsletter.instance import PAPERS, PATIENCE_S, Instance
 
 pytestmark = pytest.mark.services
-
-PAPERS = """
-import datetime as dt
-from django.utils import timezone
-from papers.models import Listing, Paper
-for n in range(20):
-    now = timezone.now()
-    paper = Paper.objects.create(arxiv_id=f"2607.{n:05d}", title=f"Agents, part {n}", upvotes=n, counted_at=now)
-    Listing.objects.create(paper=paper, source="huggingface", list_date=dt.date(2026, 7, 7), stored_at=now)
-"""
 
 
 @pytest.fixture

@@ -273,10 +273,10 @@ def test_a_sample_is_said_to_be_one_and_links_only_to_us(client):
     sample = make_paper(arxiv_id="9912.00001", is_sample=True, list_date=DATE)
 
     for address in ("/", "/papers/2026-07-01", sample.get_absolute_url()):
-        assert "This is a sample" in read(client, address)
+        assert "made up to try Paperboy out" in read(client, address)
     assert "arxiv.org/abs" not in read(client, sample.get_absolute_url())
     for address in ("/papers/2026-06-30", live.get_absolute_url()):
-        assert "This is a sample" not in read(client, address)
+        assert "made up to try Paperboy out" not in read(client, address)
 
 
 def test_feed_text_is_text_and_its_addresses_are_web_addresses(client):

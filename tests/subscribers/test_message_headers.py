@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from newsletter.settings import LONGEST_UNSUBSCRIBE
 from subscribers import emails
 from subscribers.emails import compose
 from tests.factories import make_subscriber
@@ -59,6 +60,17 @@ def test_list_unsubscribe_stays_raw_also_under_the_modern_policy():
 
     assert line == f"List-Unsubscribe: <{URL}/u/{subscriber.unsubscribe_token}>".encode()
     assert message.extra_headers["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
+
+
+def test_the_longest_public_url_that_may_be_set_leaves_the_link_unbroken(settings):
+    settings.PUBLIC_URL = f"https://{'x' * 21}.org"
+    longest = LONGEST_UNSUBSCRIBE - len("</u/>") - 22
+    assert len(settings.PUBLIC_URL) == longest
+    subscriber = make_subscriber()
+
+    raw = received(make_message(subscriber))
+
+    assert f"\r\nList-Unsubscribe: <{settings.PUBLIC_URL}/u/{subscriber.unsubscribe_token}>\r\n".encode() in raw
 
 
 def test_a_mail_without_an_unsubscribe_link_has_neither_of_the_two_headers():

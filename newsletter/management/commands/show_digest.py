@@ -21,7 +21,9 @@ class Command(PaperboyCommand):
         super().add_arguments(parser)
         parser.add_argument("email", help="the reader's address")
         parser.add_argument("--date", type=iso_date, help="the edition's UTC date; default: the newest that is closed")
-        parser.add_argument("--format", choices=["text", "html", "eml"], default="text")
+        parser.add_argument(
+            "--format", choices=["text", "html", "eml"], default="text", help="which part; default: text"
+        )
 
     def run(self, options: Mapping[str, Any]) -> Result:
         message = messages.message(_delivery(_reader(options["email"]), _edition(options["date"])))
