@@ -8,9 +8,8 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from papers.ingest import Counts, due_dates, ingest, store
+from papers.ingest import Counts, ingest, store
 from papers.models import IngestRun, Listing, Paper, Snapshot, SourceState
-from papers.sources.client import Client
 from tests.factories import make_daily_item, make_paper, make_record
 
 pytestmark = pytest.mark.django_db
@@ -239,78 +238,6 @@ def test_a_run_that_was_cut_off_is_ended_by_the_next():
         ("failed", "the run was cut off"),
         ("empty", ""),
     ]
-
-
-# Patience ------------------------------------------------------------------------------------------
-
-
-def test_a_source_that_asks_us_to_wait_is_left_alone_until_then(httpserver):
-    httpserver.expect_request("/api/daily_papers").respond_with_data("", status=429, headers={"Retry-After": "5400"})
-    with Client(httpserver.url_for("")) as client:
-        first = ingest("huggingface", DATE, now=NOW, client=client)
-        second = ingest("huggingface", DATE, now=LATER, client=client)
-
-    assert "answered 429" in first.error
-    assert second.error == "Hugging Face asked us to wait until 2026-07-01 13:30:00 UTC: try again then"
-    assert len(httpserver.log) == 1
-    assert due_dates("huggingface", LATER) == []
-    assert due_dates("huggingface", NOW + dt.timedelta(seconds=5400)) != []
-
-
-def days_ago(*days: int) -> list[dt.date]:
-    return [DATE - dt.timedelta(days=n) for n in days]
-
-
-def ran(date: dt.date, status: str, at: dt.datetime) -> None:
-    finished_at = None if status == "running" else at
-    IngestRun.objects.create(
-        source="huggingface", list_date=date, status=status, started_at=at, finished_at=finished_at
-    )
-
-
-def settle_last_week() -> None:
-    for date in days_ago(2, 3, 4, 5, 6, 7):
-        ran(date, "ok", dt.datetime.combine(date, dt.time(23), dt.UTC) + dt.timedelta(hours=2))
-
-
-def test_todays_and_yesterdays_list_are_due_each_hour():
-    settle_last_week()
-    for date in days_ago(0, 1):
-        ran(date, "ok", NOW - dt.timedelta(minutes=59))
-    assert due_dates("huggingface", NOW) == []
-
-    assert due_dates("huggingface", NOW + dt.timedelta(minutes=1)) == days_ago(0, 1)
-
-
-def test_a_new_instance_looks_a_week_back():
-    assert due_dates("huggingface", NOW) == days_ago(0, 1, 2, 3, 4, 5, 6, 7)
-
-
-@pytest.mark.parametrize("status", ["failed", "running"])
-def test_a_date_that_failed_is_due_for_a_week_and_one_cut_off_after_an_hour(status):
-    settle_last_week()
-    failed, forgotten = days_ago(7, 8)
-    IngestRun.objects.filter(list_date=failed).delete()
-    for date in (failed, forgotten):
-        ran(date, status, NOW - dt.timedelta(hours=1))
-
-    assert due_dates("huggingface", NOW) == [*days_ago(0, 1), failed]
-    assert due_dates("huggingface", NOW - dt.timedelta(minutes=1)) == days_ago(0, 1)
-
-
-def test_a_list_last_read_on_its_own_day_is_read_once_more():
-    settle_last_week()
-    (date,) = days_ago(3)
-    IngestRun.objects.filter(list_date=date).delete()
-    ran(date, "ok", dt.datetime.combine(date, dt.time(23, 59), dt.UTC))
-
-    assert due_dates("huggingface", NOW) == [*days_ago(0, 1), date]
-
-
-def test_another_sources_runs_make_nothing_due():
-    IngestRun.objects.create(source="arxiv", list_date=DATE, status="ok", started_at=NOW, finished_at=NOW)
-
-    assert DATE in due_dates("huggingface", NOW)
 
 
 # Size ----------------------------------------------------------------------------------------------
