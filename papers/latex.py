@@ -60,7 +60,7 @@ _LETTERS = {
 _DOTLESS = {r"\i": "i", r"\j": "j"}
 
 _ACCENT = re.compile(
-    r"(?P<open>\{)?\\(?:(?P<sign>[\"'`^~=.])(?:\{\s*(?P<a>\\[ij]|[A-Za-z])\s*\}|(?P<b>\\[ij](?![A-Za-z])|[A-Za-z]))"
+    r"(?P<open>\{)?\\{1,2}(?:(?P<sign>[\"'`^~=.])(?:\{\s*(?P<a>\\[ij]|[A-Za-z])\s*\}|(?P<b>\\[ij](?![A-Za-z])|[A-Za-z]))"
     r"|(?P<name>[cvuHkrd])(?:\s*\{\s*(?P<c>\\[ij]|[A-Za-z])\s*\}|\s+(?P<d>[A-Za-z])))(?(open)\})"
 )
 _LETTER = re.compile(

@@ -251,8 +251,8 @@ def _oai_record(record: Element) -> PaperRecord:
     # A template of arXiv's own leaves the inner namespace out.
     if metadata[0].tag in {f"{PLAIN}arXiv", f"{OAI}arXiv"}:
         return _plain(metadata[0], metadata[0].tag.removesuffix("arXiv"))
-    name = metadata[0].tag.rpartition("}")[2]
-    raise ValueError(f"its format is {name[:40]}, which tells no versions: ask for arXivRaw")
+    name = "oai_dc" if "/oai_dc/" in metadata[0].tag else metadata[0].tag.rpartition("}")[2][:40]
+    raise ValueError(f"its format is {name}, which tells no versions: ask for arXivRaw")
 
 
 def _raw(paper: Element) -> PaperRecord:
@@ -334,9 +334,9 @@ def _categories(terms: Iterable[str]) -> tuple[str, ...]:
 
 # What stands in brackets behind a name is where its bearer works.
 _BRACKETS = re.compile(r"\([^()]*\)")
-_BETWEEN_NAMES = re.compile(r"[,;] ?(?:and |& )?| (?:and|&) ")
+_BETWEEN_NAMES = re.compile(r"[,;] ?(?:and |& )?| (?:and|&) |: ")  # a collaboration: its members
 _SUFFIX = re.compile(r"(?:jr|sr|ii|iii|iv)\.?", re.IGNORECASE)
-_NO_NAME = re.compile(r"[\W\d_]*|et al\.?|others", re.IGNORECASE)
+_AND_OTHERS = re.compile(r" ?\b(?:et al\.?|others)$", re.IGNORECASE)
 
 
 def _names(text: str) -> tuple[str, ...]:
@@ -354,8 +354,8 @@ def _names(text: str) -> tuple[str, ...]:
 
 
 def _each_name(names: Iterable[str]) -> tuple[str, ...]:
-    cleaned = (prose(name)[:LONGEST_NAME].strip(" :") for name in names)
-    return tuple(name for name in cleaned if not _NO_NAME.fullmatch(name))
+    cleaned = (_AND_OTHERS.sub("", prose(name)[:LONGEST_NAME].strip(" :")) for name in names)
+    return tuple(name for name in cleaned if any(map(str.isalpha, name)))
 
 
 # There is no flag. “Withdrawn from a conference” is another matter, and so are things that papers
