@@ -80,7 +80,7 @@ def attempt(run: IngestRun, now: dt.datetime, read: Callable[[], Page]) -> Inges
         remember_to_wait(run.source, now, error.retry_after_s)
         _fail(run, str(error))
     except DatabaseError as error:
-        logger.exception("%s could not be stored", run)
+        logger.exception("%s %s %s could not be stored", run.source, run.kind, run.list_date)
         _fail(run, f"what was read could not be stored: {error}")
     except KeyboardInterrupt:
         _fail(run, INTERRUPTED)
@@ -107,12 +107,12 @@ def _finish(run: IngestRun, page: Page, counts: Counts) -> None:
     run.finished_at = timezone.now()
     run.save()
     for reject in page.rejects:
-        logger.warning("%s refused %s: %s", run, reject.id or "a record", reject.reason)
-    logger.info("%s: %s", run, counts)
+        logger.warning("%s %s refused %s: %s", run.source, run.list_date, reject.id or "a record", reject.reason)
+    logger.info("%s %s %s %s: %s", run.source, run.kind, run.list_date, run.status, counts)
 
 
 def _fail(run: IngestRun, error: str) -> None:
-    logger.warning("%s failed: %s", run, error)
+    logger.warning("%s %s %s failed: %s", run.source, run.kind, run.list_date, error)
     IngestRun.objects.filter(pk=run.pk).update(status=IngestRun.Status.FAILED, finished_at=timezone.now(), error=error)
     run.refresh_from_db()
 

@@ -30,9 +30,13 @@ class ListReading:
     def of_source(self, client: Client) -> Page:
         """Fetch the list, and by its other way what the first one lacks; raise ``SourceError``."""
         page = read_pages(self.source, self.source.fetch(client, self.date), self.now)
-        if self.source.fetch_instead and self._is_expected() and (fault := self._fault(page)):
-            page = self._filled(page, fault, self.source.fetch_instead, client)
+        fetch_instead = self.source.fetch_instead
+        if fetch_instead and self._is_of_today() and self._is_expected() and (fault := self._fault(page)):
+            page = self._filled(page, fault, fetch_instead, client)
         return self._or_alarm(page)
+
+    def _is_of_today(self) -> bool:
+        return self.now < self.source.opens_at(self.date) + dt.timedelta(days=1)
 
     def _is_expected(self) -> bool:
         """Whether a list of that date without a single paper is a fault."""

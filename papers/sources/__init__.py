@@ -55,7 +55,7 @@ class Source:
     LONGEST_LIST: int | None = None
     """A list of so many items was cut off."""
     fetch_instead: Callable[[Client, dt.date], Iterator[bytes]] | None = None
-    """Another way to the list, for when the first is empty, old or cut off."""
+    """Another way to the list, for when the first is empty, old or cut off on the list's own day."""
     fetch_revisions: Callable[[Client, dt.date], Iterator[bytes]] | None = None
     """Yield pages with everything that changed since a date."""
     fetch_details: Callable[[Client, Sequence[str]], Iterator[bytes]] | None = None
