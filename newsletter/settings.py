@@ -28,7 +28,7 @@ VAR_DIR = Path(env.str("VAR_DIR", default=str(BASE_DIR / "var")))
 VAR_DIR.mkdir(parents=True, exist_ok=True)
 
 DEFAULT_SECRET_KEY = "insecure-development-key-set-SECRET_KEY-in-production"  # noqa: S105
-SECRET_KEY = env.str("SECRET_KEY", default=DEFAULT_SECRET_KEY)
+SECRET_KEY = env.str("SECRET_KEY", default="") or DEFAULT_SECRET_KEY
 # HMAC key of the addresses kept after an erase or a bounce. Never rotated; part of the backup.
 ADDRESS_HASH_KEY = env.str("ADDRESS_HASH_KEY", default="")
 
