@@ -150,7 +150,7 @@ CELERY_BEAT_SCHEDULE = {
 EMAIL_PROVIDER = env.str("EMAIL_PROVIDER", default="file")
 EMAIL_BACKEND = {
     "file": "newsletter.providers.OutboxBackend",
-    "smtp": "django.core.mail.backends.smtp.EmailBackend",
+    "smtp": "newsletter.providers.SmtpBackend",
 }.get(EMAIL_PROVIDER, f"anymail.backends.{EMAIL_PROVIDER}.EmailBackend")
 EMAIL_FILE_PATH = VAR_DIR / "outbox"
 _smtp = env.email_url("EMAIL_URL", default="smtp://127.0.0.1:25")
