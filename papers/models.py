@@ -14,7 +14,11 @@ class PaperQuerySet(models.QuerySet["Paper"]):
 
     def listed_on(self, date: dt.date) -> "PaperQuerySet":
         """Papers that any source had on its list of ``date``, most upvoted first."""
-        return self.filter(listings__list_date=date).distinct().order_by(models.F("upvotes").desc(nulls_last=True), "arxiv_id")
+        return (
+            self.filter(listings__list_date=date)
+            .distinct()
+            .order_by(models.F("upvotes").desc(nulls_last=True), "arxiv_id")
+        )
 
 
 class Paper(models.Model):
