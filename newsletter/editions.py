@@ -80,7 +80,9 @@ def newest_closed() -> Edition | None:
 def _fill(edition: Edition, now: dt.datetime) -> None:
     """Write the papers of an edition and freeze it."""
     before = list(closed().filter(date__lt=edition.date).values_list("date", flat=True)[:EARLIER])
-    new = _new(edition.date, now, is_first=not before)
+    # An instance whose sources could not be read at first has its first edition when they can.
+    is_first = not closed().filter(date__lt=edition.date, new_count__gt=0).exists()
+    new = _new(edition.date, now, is_first=is_first)
     rows = _rows(edition, new, earlier_from=min(before, default=edition.date))
     _score(rows, edition.date, now)
     EditionPaper.objects.bulk_create(rows, batch_size=500)

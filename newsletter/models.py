@@ -6,12 +6,6 @@ from papers.models import Paper
 from subscribers.models import Mail, Subscriber, make_token
 
 
-class EditionQuerySet(models.QuerySet["Edition"]):
-    def closed(self) -> "EditionQuerySet":
-        """Editions whose papers are frozen, whatever became of their sending."""
-        return self.exclude(state__in=[Edition.State.OPEN, Edition.State.CANCELLED])
-
-
 class Edition(models.Model):
     """One day's closed set of papers, named by the UTC date on which it closes."""
 
@@ -34,8 +28,6 @@ class Edition(models.Model):
         blank=True,
         help_text="[{source, list_dates, status, new, fetched_at}]: what was checked, for the digest's footer.",
     )
-
-    objects = EditionQuerySet.as_manager()
 
     class Meta:
         ordering = ["-date"]
@@ -189,6 +181,12 @@ class Delivery(models.Model):
             models.Index(fields=["chunk", "state"], name="delivery_chunk_state"),
             # An edition's counts by state, and who did not get it.
             models.Index(fields=["edition", "state"], name="delivery_edition_state"),
+            # What is still to be sent, of all editions: the sweeper asks every minute.
+            models.Index(
+                fields=["state"],
+                condition=models.Q(state__in=["pending", "retry", "sending"]),
+                name="delivery_not_final",
+            ),
             # The webhook looks a delivery up by our id, then by the provider's.
             models.Index(fields=["message_id"], name="delivery_message_id"),
             models.Index(fields=["provider_message_id"], name="delivery_provider_message_id"),
@@ -211,7 +209,8 @@ class DeliveryPicks(models.Model):
     delivery = models.OneToOneField(Delivery, on_delete=models.CASCADE, primary_key=True, related_name="picks")
     form = models.CharField(max_length=12, choices=Form.choices, default=Form.DIGEST)
     paper_ids = models.JSONField(default=list, help_text="In the order of the mail; kept as long as the reader.")
-    # [{paper, section: for_you|trending, score, why: [{interest, wording, field, text, marks}]}]
+    # [{paper, section: for_you|trending, score, why: [{interest, field, text, marks}]}]; the interest in
+    # the reader's own wording.
     details = models.JSONField(default=list, help_text="Section, score and evidence of each pick.")
     counts = models.JSONField(default=dict, help_text="{considered, matched, sent_before}, for the footer.")
 

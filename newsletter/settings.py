@@ -28,7 +28,7 @@ VAR_DIR = Path(env.str("VAR_DIR", default=str(BASE_DIR / "var")))
 VAR_DIR.mkdir(parents=True, exist_ok=True)
 
 DEFAULT_SECRET_KEY = "insecure-development-key-set-SECRET_KEY-in-production"  # noqa: S105
-SECRET_KEY = env.str("SECRET_KEY", default=DEFAULT_SECRET_KEY)
+SECRET_KEY = env.str("SECRET_KEY", default="") or DEFAULT_SECRET_KEY
 # HMAC key of the addresses kept after an erase or a bounce. Never rotated; part of the backup.
 ADDRESS_HASH_KEY = env.str("ADDRESS_HASH_KEY", default="")
 
@@ -151,7 +151,7 @@ CELERY_BEAT_SCHEDULE = {
 EMAIL_PROVIDER = env.str("EMAIL_PROVIDER", default="file")
 EMAIL_BACKEND = {
     "file": "newsletter.providers.OutboxBackend",
-    "smtp": "django.core.mail.backends.smtp.EmailBackend",
+    "smtp": "newsletter.providers.SmtpBackend",
 }.get(EMAIL_PROVIDER, f"anymail.backends.{EMAIL_PROVIDER}.EmailBackend")
 EMAIL_FILE_PATH = VAR_DIR / "outbox"
 _smtp = env.email_url("EMAIL_URL", default="smtp://127.0.0.1:25")

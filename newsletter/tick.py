@@ -35,6 +35,7 @@ Summary = dict[str, object]
 
 UNCONFIRMED = dt.timedelta(days=7)
 ATTEMPTS_KEPT = dt.timedelta(days=2)
+TOKENS_KEPT = dt.timedelta(days=30)  # after their end, so that an old link can say that it expired
 MAILS_KEPT = dt.timedelta(days=30)  # as long as the link in them works
 
 
@@ -110,7 +111,7 @@ def retention(now: dt.datetime) -> Summary:
     return {
         "readers": _forget_unconfirmed(now),
         "interests": delete_orphans(),
-        "tokens": Token.objects.filter(expires_at__lt=now).delete()[0],
+        "tokens": Token.objects.filter(expires_at__lt=now - TOKENS_KEPT).delete()[0],
         "attempts": Attempt.objects.filter(hour__lt=now - ATTEMPTS_KEPT).delete()[0],
         "mails": final.filter(created_at__lt=now - MAILS_KEPT).delete()[0],
     }

@@ -14,7 +14,11 @@ class PaperQuerySet(models.QuerySet["Paper"]):
 
     def listed_on(self, date: dt.date) -> "PaperQuerySet":
         """Papers that any source had on its list of ``date``, most upvoted first."""
-        return self.filter(listings__list_date=date).distinct().order_by("-upvotes", "arxiv_id")
+        return (
+            self.filter(listings__list_date=date)
+            .distinct()
+            .order_by(models.F("upvotes").desc(nulls_last=True), "arxiv_id")
+        )
 
 
 class Paper(models.Model):
@@ -23,7 +27,7 @@ class Paper(models.Model):
     arxiv_id = models.CharField("arXiv id", max_length=32, unique=True)
     title = models.TextField()
     abstract = models.TextField(blank=True)
-    authors = models.JSONField(default=list, help_text="Names, in order.")
+    authors = models.JSONField(default=list, blank=True, help_text="Names, in order.")
     organisation = models.CharField(max_length=200, blank=True)
     categories = models.JSONField(default=list, blank=True, help_text="arXiv categories, the primary one first.")
     submitted_on = models.DateField(null=True, blank=True)

@@ -4,7 +4,7 @@ import datetime as dt
 from dataclasses import dataclass
 
 from django.core.paginator import Paginator
-from django.db.models import F, QuerySet
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
@@ -60,7 +60,7 @@ def day(request: HttpRequest, date: str) -> HttpResponse:
 
 
 def _list_page(request: HttpRequest, date: dt.date) -> HttpResponse:
-    papers = Paper.objects.visible().listed_on(date).order_by(F("upvotes").desc(nulls_last=True), "arxiv_id")
+    papers = Paper.objects.visible().listed_on(date)
     page = Paginator(papers, PAPERS_PER_PAGE).get_page(request.GET.get("page"))
     dates = _listings().values_list("list_date", flat=True)
     context = {

@@ -154,8 +154,7 @@ def opaque_id(token: str) -> str:
 
 @functools.cache
 def _inliner() -> css_inline.CSSInliner:
-    # What stands in @media cannot be inlined: dark mode and small screens.
-    return css_inline.CSSInliner(keep_at_rules=True, load_remote_stylesheets=False)
+    return css_inline.CSSInliner(load_remote_stylesheets=False)
 
 
 # Service mails ----------------------------------------------------------------------------------

@@ -1,7 +1,5 @@
 """Interests as readers type them; an error names the line and the place, and says what to write instead."""
 
-import functools
-import zoneinfo
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -64,9 +62,3 @@ def explain(error: query.QueryError, wording: str) -> str:
     rest = wording[error.position : error.position + 30].strip()
     place = gettext("at “%(rest)s”") % {"rest": rest} if rest else gettext("at its end")
     return f"{place}: {error.message}"
-
-
-@functools.cache
-def timezones() -> frozenset[str]:
-    """Return the names of all time zones; reading them from the disk costs milliseconds."""
-    return frozenset(zoneinfo.available_timezones())

@@ -14,8 +14,8 @@ from django.utils.translation import gettext_lazy as _
 
 from papers import query
 from subscribers import interests
-from subscribers.fields import InterestsField, timezones
-from subscribers.models import MAX_FOLLOWS, Follow, Subscriber
+from subscribers.fields import InterestsField
+from subscribers.models import MAX_FOLLOWS, Follow, Subscriber, timezones
 
 State = Subscriber.State
 

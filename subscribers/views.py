@@ -19,9 +19,8 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods, require_safe
 
 from subscribers import signup, tokens
-from subscribers.fields import timezones
 from subscribers.forms import PreferencesForm, SignUpForm, consent_wording
-from subscribers.models import Subscriber, Token
+from subscribers.models import Subscriber, Token, timezones
 
 P = ParamSpec("P")
 View = Callable[Concatenate[HttpRequest, P], HttpResponse]

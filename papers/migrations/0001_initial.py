@@ -69,7 +69,7 @@ class Migration(migrations.Migration):
                 ("arxiv_id", models.CharField(max_length=32, unique=True, verbose_name="arXiv id")),
                 ("title", models.TextField()),
                 ("abstract", models.TextField(blank=True)),
-                ("authors", models.JSONField(default=list, help_text="Names, in order.")),
+                ("authors", models.JSONField(default=list, blank=True, help_text="Names, in order.")),
                 ("organisation", models.CharField(blank=True, max_length=200)),
                 (
                     "categories",

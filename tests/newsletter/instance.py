@@ -67,7 +67,11 @@ class Instance:
         self.environment["EMAIL_URL"] = f"smtp://127.0.0.1:{self.sink.port}"
         with psycopg.connect(POSTGRES_URL, autocommit=True) as server:
             server.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(self.name)))
-        self.manage("migrate", "--verbosity", "0")
+        try:
+            self.manage("migrate", "--verbosity", "0")
+        except BaseException:
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:

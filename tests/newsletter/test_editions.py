@@ -30,7 +30,8 @@ def roles(edition: Edition) -> dict[int, str]:
 
 
 def an_edition_before(days: int = 1, **fields) -> Edition:
-    return make_edition(D - days * DAY, **fields)
+    """An edition that held new papers, so that the next one is not the instance's first."""
+    return make_edition(D - days * DAY, **{"new_count": 1} | fields)
 
 
 def test_yesterdays_list_is_new_and_todays_is_not_yet():
@@ -96,6 +97,13 @@ def test_the_first_edition_takes_the_two_newest_lists_that_hold_papers():
 def test_the_first_edition_looks_seven_days_back():
     kept = listed(D - 8 * DAY)
     listed(D - 9 * DAY)
+
+    assert roles(close(D, NOW)) == {kept.pk: "new"}
+
+
+def test_an_edition_that_found_nothing_does_not_use_up_the_look_back_of_the_first():
+    make_edition(D - DAY, new_count=0)
+    kept = listed(D - 6 * DAY)
 
     assert roles(close(D, NOW)) == {kept.pk: "new"}
 
