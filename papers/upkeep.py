@@ -1,7 +1,11 @@
 """What a source says of papers that are known already: revisions, withdrawals, and details that others lack."""
 
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import nullcontext
+from dataclasses import replace
+
+from django.db.models import Q
 
 from papers.ingest import attempt
 from papers.models import IngestRun, Paper
@@ -31,11 +35,10 @@ def upkeep(now: dt.datetime) -> list[IngestRun]:
     ]
 
 
-def look_after(source: str, kind: IngestRun.Kind, now: dt.datetime) -> IngestRun:
+def look_after(source: str, kind: IngestRun.Kind, now: dt.datetime, client: Client | None = None) -> IngestRun:
     """Ask a source for news of one kind, store it, and return the finished run."""
-    read = _revisions if kind == Kind.REVISIONS else _details
     run = IngestRun(source=source, kind=kind, list_date=now.astimezone(dt.UTC).date(), started_at=now)
-    return attempt(run, now, lambda: _with_client(SOURCES[source], now, read))
+    return attempt(run, now, lambda: _read(SOURCES[source], kind, now, client))
 
 
 def _is_able(source: Source, kind: IngestRun.Kind) -> bool:
@@ -50,24 +53,25 @@ def _is_due(source: Source, kind: IngestRun.Kind, now: dt.datetime) -> bool:
     return not any(run.status in {"ok", "empty"} for run in runs) and may_try(runs, now)
 
 
-def _with_client(source: Source, now: dt.datetime, read: Callable[[Source, Client, dt.datetime], Page]) -> Page:
+def _read(source: Source, kind: IngestRun.Kind, now: dt.datetime, client: Client | None) -> Page:
     refuse_while_waiting(source, now)
-    with source.client(now, budget_s=LONGEST_S) as client:
-        return read(source, client, now)
+    with nullcontext(client) if client else source.client(now, budget_s=LONGEST_S) as session:
+        page = read_pages(source, _pages(source, kind, now, session), now)
+    # Whatever the source would say of a list: nobody asked for one.
+    return replace(page, records=tuple(replace(record, is_listed=False) for record in page.records))
 
 
-def _revisions(source: Source, client: Client, now: dt.datetime) -> Page:
-    since = (now - dt.timedelta(days=DAYS_BACK)).date()
-    return read_pages(source, source.fetch_revisions(client, since) if source.fetch_revisions else (), now)
-
-
-def _details(source: Source, client: Client, now: dt.datetime) -> Page:
-    wanted = _papers_without_details(source, now)
-    return read_pages(source, source.fetch_details(client, wanted) if source.fetch_details else (), now)
+def _pages(source: Source, kind: IngestRun.Kind, now: dt.datetime, client: Client) -> Iterator[bytes]:
+    if kind == Kind.REVISIONS and source.fetch_revisions:
+        yield from source.fetch_revisions(client, (now - dt.timedelta(days=DAYS_BACK)).date())
+    if kind == Kind.DETAILS and source.fetch_details:
+        yield from source.fetch_details(client, _papers_without_details(source, now))
 
 
 def _papers_without_details(source: Source, now: dt.datetime) -> list[str]:
     """Return the ids of papers, listed by others in the last week, of which this source has not told the version."""
     since = (now - dt.timedelta(days=DAYS_BACK)).date()
-    papers = Paper.objects.filter(is_sample=False, listings__list_date__gte=since).exclude(told_by__version=source.NAME)
+    # Said twice, since a row without the key is neither equal nor unequal.
+    is_untold = Q(told_by__version__isnull=True) | ~Q(told_by__version=source.NAME)
+    papers = Paper.objects.filter(is_untold, is_sample=False, listings__list_date__gte=since)
     return list(papers.order_by("-pk").values_list("arxiv_id", flat=True).distinct()[:MOST_PAPERS])

@@ -13,6 +13,7 @@ from typing import Protocol, Self
 from urllib.parse import urljoin, urlsplit
 
 import requests
+import urllib3
 from django.conf import settings
 
 from papers import __version__
@@ -169,7 +170,7 @@ class Client:
                 ) as response:
                     self._note_rate_limit(response.headers)
                     yield response
-            except requests.RequestException as error:
+            except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
                 raise SourceError(f"{_host(url)} could not be read: {_cause(error)}", is_temporary=True) from error
 
     def _rest(self) -> None:
@@ -205,7 +206,8 @@ class Client:
     def _read(self, response: requests.Response) -> bytes:
         ends_at = time.monotonic() + min(LONGEST_ANSWER_S, self._time_left_s())
         body = bytearray()
-        for piece in response.iter_content(2**16):
+        # Whatever has arrived is taken: waiting for a full piece, a drip of bytes would outlast any limit.
+        while piece := response.raw.read1(2**16, decode_content=True):
             body += piece
             if len(body) > LARGEST_ANSWER:
                 raise SourceError(f"{_host(response.url)} sent more than {LARGEST_ANSWER // 2**20} MiB")
@@ -269,7 +271,7 @@ def _explanation(response: requests.Response) -> str:
     return readable(text)[:200]
 
 
-def _cause(error: requests.RequestException) -> str:
+def _cause(error: Exception) -> str:
     """Return the innermost reason in one readable line; the outer ones repeat addresses and objects."""
     inner: BaseException = error
     while inner.__context__ is not None or inner.__cause__ is not None:
