@@ -33,7 +33,11 @@ class Turns(Protocol):
         ...
 
     def give_back(self) -> None:
-        """Let the next one have the turn; it still waits until the time between two requests is over."""
+        """Let the next one have the turn after a pause.
+
+        The pause begins here and not when the turn was taken: a request that was long on its way
+        would else be followed too soon by one that was not.
+        """
         ...
 
 
@@ -91,11 +95,12 @@ class DatabaseTurns:
         return max(LOOK_AGAIN_S, (next_turn_at - now).total_seconds()) if next_turn_at else LOOK_AGAIN_S
 
     def give_back(self) -> None:
-        SourceState.objects.filter(source=self.source, turn_holder=self.holder).update(turn_holder="")
+        ours = SourceState.objects.filter(source=self.source, turn_holder=self.holder)
+        ours.update(turn_holder="", next_turn_at=Now() + self.between)
 
 
 class RedisTurns:
-    """Two keys that expire: the turn itself, and the pause after a request began."""
+    """Two keys that expire: the turn itself, and the pause after it."""
 
     # Returns 0: taken; > 0: milliseconds of pause that are left; -1: somebody holds the turn.
     TAKE = """
@@ -105,7 +110,11 @@ class RedisTurns:
         redis.call('SET', KEYS[2], '', 'PX', ARGV[3])
         return 0
     """
-    GIVE_BACK = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end"
+    GIVE_BACK = """
+        if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+        redis.call('SET', KEYS[2], '', 'PX', ARGV[2])
+        return redis.call('DEL', KEYS[1])
+    """
 
     def __init__(self, source: str, seconds_between: float, url: str, prefix: str, lease_s: float = LEASE_S) -> None:
         self.client = redis.Redis.from_url(url, socket_connect_timeout=2, socket_timeout=5)
@@ -119,7 +128,7 @@ class RedisTurns:
         return answer / 1000 if answer >= 0 else LOOK_AGAIN_S
 
     def give_back(self) -> None:
-        self._run(self.GIVE_BACK, self.holder)
+        self._run(self.GIVE_BACK, self.holder, self.between_ms)
 
     def _run(self, script: str, *arguments: str | int) -> int:
         """Run a script; without Redis nobody knows whose turn it is, and no request goes out."""

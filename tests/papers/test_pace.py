@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
-import psycopg
 import pytest
 import redis
 from werkzeug import Request, Response
@@ -17,7 +16,7 @@ from papers.models import SourceState
 from papers.sources import SOURCES
 from papers.sources.client import SourceError
 from papers.sources.pace import DatabaseTurns, Pace, RedisTurns, pace_of
-from tests.conftest import POSTGRES_URL, REDIS_URL, ROOT
+from tests.conftest import REDIS_URL, ROOT
 
 BETWEEN_S = 0.3
 PREFIX = f"paperboy-test-{os.getpid()}:"
@@ -46,9 +45,10 @@ def test_one_has_the_turn_and_the_other_waits(holders):
 def test_a_turn_that_is_given_back_is_free_after_the_pause(holders):
     one, other = holders
     one.take()
+    time.sleep(BETWEEN_S / 2)
     one.give_back()
 
-    assert other.take() > 0
+    assert other.take() > BETWEEN_S / 2
     time.sleep(BETWEEN_S)
     assert other.take() == 0
 
@@ -157,7 +157,7 @@ def ask_in_two_processes(address: str, **environment: str) -> None:
     def python(*arguments: str) -> None:
         subprocess.run([sys.executable, *arguments], cwd=ROOT, env=os.environ | ours | environment, check=True)
 
-    if "REDIS_URL" not in environment:
+    if not {"REDIS_URL", "DATABASE_URL"} & environment.keys():
         python("manage.py", "migrate", "papers", "--verbosity", "0")
     with ThreadPoolExecutor() as pool:
         list(pool.map(lambda _: python("-c", ASK, address, str(BETWEEN_S)), range(2)))
@@ -165,9 +165,8 @@ def ask_in_two_processes(address: str, **environment: str) -> None:
 
 def assert_in_turn(times: list[tuple[float, float]]) -> None:
     assert len(times) == 8
-    for (came, answered), (next_came, _) in pairwise(times):
-        assert next_came >= answered  # one connection at a time
-        assert next_came - came > 0.9 * BETWEEN_S  # the clock starts before the request is on its way
+    for (_, answered), (next_came, _) in pairwise(times):
+        assert next_came - answered >= BETWEEN_S
 
 
 def test_two_processes_take_turns_on_sqlite(httpserver, asked, tmp_path):
@@ -177,15 +176,8 @@ def test_two_processes_take_turns_on_sqlite(httpserver, asked, tmp_path):
 
 
 @pytest.mark.services
-def test_two_processes_take_turns_on_postgresql(httpserver, asked, tmp_path):
-    name = f"paperboy_pace_{os.getpid()}"
-    with psycopg.connect(POSTGRES_URL, autocommit=True) as server:
-        server.execute(f"CREATE DATABASE {name}")
-        try:
-            address = POSTGRES_URL.rpartition("/")[0]
-            ask_in_two_processes(httpserver.url_for(""), VAR_DIR=str(tmp_path), DATABASE_URL=f"{address}/{name}")
-        finally:
-            server.execute(f"DROP DATABASE {name} WITH (FORCE)")
+def test_two_processes_take_turns_on_postgresql(httpserver, asked, tmp_path, postgres):
+    ask_in_two_processes(httpserver.url_for(""), VAR_DIR=str(tmp_path), DATABASE_URL=postgres)
 
     assert_in_turn(asked)
 
