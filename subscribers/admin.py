@@ -229,6 +229,17 @@ class InterestAdmin(ReadOnly, admin.ModelAdmin[Interest]):
         return format_html('<a href="{}">{}</a>', address, getattr(interest, "follower_count", 0))
 
 
+@admin.register(Follow)
+class FollowAdmin(ReadOnly, admin.ModelAdmin[Follow]):
+    """Who asked for what, in their own words; a reader's page is the place to change it."""
+
+    list_display = ["wording", "interest", "subscriber", "is_starred", "is_muted", "created_at"]
+    list_filter = ["is_muted", "is_starred"]
+    list_select_related = ["interest", "subscriber"]
+    search_fields = ["wording", "interest__canonical"]
+    show_full_result_count = False
+
+
 # What was agreed, and who must not be mailed ------------------------------------------------------
 
 
