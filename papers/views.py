@@ -85,7 +85,7 @@ def _why_empty(date: dt.date, today: dt.date) -> str:
         return _("This day has not come yet.")
     if date.weekday() >= 5:
         return _("No lists are published at weekends. The next one comes on Monday.")
-    run = IngestRun.objects.filter(list_date=date).order_by("-started_at").first()
+    run = IngestRun.objects.of_lists().filter(list_date=date).order_by("-started_at").first()
     if run is None or run.status == IngestRun.Status.RUNNING:
         return _("The list of this day has not been fetched yet.")
     values = {"source": _source_title(run.source), "time": time_format(run.started_at, "H:i")}
