@@ -77,7 +77,9 @@ def test_lists_find_readers_by_address_state_and_interest(admin_client):
     assert "ben@example.org" in page(admin_client.get(f"{READERS}?interest=nonsense"))
 
 
-@pytest.mark.parametrize("model", ["subscriber", "interest", "follow", "consent", "suppression", "mail", "token", "attempt"])
+@pytest.mark.parametrize(
+    "model", ["subscriber", "interest", "follow", "consent", "suppression", "mail", "token", "attempt"]
+)
 def test_no_list_asks_the_database_once_per_row(model, admin_client):
     def fill():
         for _ in range(5):
