@@ -13,7 +13,6 @@ from django.utils.translation import ngettext
 
 from newsletter.models import Edition
 from papers.models import IngestRun
-from papers.models import Source as SourceName
 from papers.sources import SOURCES, polled
 
 Status = Literal["ok", "empty", "failed", "missing"]
@@ -103,7 +102,7 @@ def lines(editions: Sequence[Edition]) -> tuple[str, ...]:
 
 def title(source: str) -> str:
     """Return a source's name as people write it."""
-    return str(SourceName(source).label) if source in SourceName.values else source
+    return SOURCES[source].TITLE if source in SOURCES else source
 
 
 def _sentences(name: str, notes: Sequence[Checked]) -> Iterable[str]:

@@ -80,13 +80,6 @@ class Paper(models.Model):
         return "" if self.is_sample else f"https://arxiv.org/pdf/{quote(self.arxiv_id)}"
 
 
-class Source(models.TextChoices):
-    """The names under which ``papers.sources.SOURCES`` knows its modules."""
-
-    HUGGINGFACE = "huggingface", "Hugging Face"
-    ARXIV = "arxiv", "arXiv"
-
-
 class Listing(models.Model):
     """A source had the paper on its list of a date."""
 

@@ -15,8 +15,9 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_safe
 
 from papers.growth import growth
-from papers.models import IngestRun, Listing, Paper, Source
+from papers.models import IngestRun, Listing, Paper
 from papers.records import bare_id, is_arxiv_id, read_date
+from papers.sources import SOURCES
 from papers.trending import TrendingScore, scores
 
 PAPERS_PER_PAGE = 100
@@ -97,7 +98,7 @@ def _why_empty(date: dt.date, today: dt.date) -> str:
 
 
 def _source_title(source: str) -> str:
-    return str(dict(Source.choices).get(source, source))
+    return SOURCES[source].TITLE if source in SOURCES else source
 
 
 # One paper --------------------------------------------------------------------------------------

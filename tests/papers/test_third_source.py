@@ -64,7 +64,7 @@ NOW = dt.datetime(2026, 7, 1, 12, tzinfo=dt.UTC)
 
 
 @pytest.fixture
-def folder(tmp_path, monkeypatch, settings) -> Path:
+def folder(tmp_path: Path, monkeypatch, settings) -> Path:
     module = ModuleType("reading_group")
     exec(MODULE, module.__dict__)  # noqa: S102 - our own text, as if it were a file
     module.FOLDER = tmp_path  # type: ignore[attr-defined]

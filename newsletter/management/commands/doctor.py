@@ -1,0 +1,66 @@
+"""Say what is well with this instance and what is not, each with its remedy."""
+
+import datetime as dt
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from django.utils import timezone
+
+from papers.management.base import PaperboyCommand, Result
+from papers.polling import Freshness, freshness
+from papers.sources import SOURCES, polled
+
+UNREAD = dt.timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One finding: what was looked at, how it is, and what to do where it is not well."""
+
+    name: str
+    status: Literal["ok", "warn", "fail", "skipped"]
+    detail: str
+
+
+class Command(PaperboyCommand):
+    help = "Looks whether the sources are fresh, and says what to do where they are not. Exit status 1 on a failure."
+
+    def run(self, options: Mapping[str, Any]) -> Result:  # noqa: ARG002 - it has none of its own
+        checks = list(sources(timezone.now()))
+        failed = [check.name for check in checks if check.status == "fail"]
+        return Result(
+            data={"checks": [asdict(check) for check in checks]},
+            lines=[f"{check.status:<8}{check.name}: {check.detail}" for check in checks],
+            problem=f"not well: {', '.join(failed)}" if failed else "",
+        )
+
+
+def sources(now: dt.datetime) -> Iterator[Check]:
+    """Look at every source: a late one is read by a later tick, one that was not read for a day is a failure."""
+    for name, source in SOURCES.items():
+        if name in polled():
+            yield _source(source.TITLE, freshness(name, now), now)
+        else:
+            yield Check(f"source {name}", "skipped", "not in SOURCES, so no tick reads it")
+
+
+def _source(title: str, found: Freshness, now: dt.datetime) -> Check:
+    name = f"source {found.source}"
+    if not found.is_stale:
+        return Check(name, "ok", f"{title} was last read at {_moment(found.read_at)}")
+    late = ", ".join(f"{date}" for date in reversed(found.overdue))
+    if not found.error:
+        return Check(
+            name, "warn", f"nobody has asked {title} for {late}: does `manage.py tick`, or Celery's beat, run?"
+        )
+    return Check(
+        name,
+        "warn" if found.read_at and now - found.read_at < UNREAD else "fail",
+        f"{title} is late with {late} (last read at {_moment(found.read_at)}): {found.error}. It is tried again by"
+        f" itself; to try now: `manage.py ingest --source {found.source} --date {found.overdue[0]}`",
+    )
+
+
+def _moment(moment: dt.datetime | None) -> str:
+    return f"{moment.astimezone(dt.UTC):%Y-%m-%d %H:%M} UTC" if moment else "no time"
