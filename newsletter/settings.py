@@ -287,14 +287,6 @@ def refuse_unsafe_settings() -> None:
         )
         if is_wrong
     ]
-    if unknown := [
-        name for name in ARXIV_CATEGORIES if not re.fullmatch(r"[a-z]+(-[a-z]+)*(\.[A-Za-z-]{2,20})?", name)
-    ]:
-        raise ImproperlyConfigured(
-            f"“{unknown[0]}” in ARXIV_CATEGORIES is no arXiv category; write some such as cs.CL,stat.ML."
-        )
-    if not set(ARXIV_ANNOUNCED) <= {"new", "cross"}:
-        raise ImproperlyConfigured("set ARXIV_ANNOUNCED to new, cross or both, separated by a comma.")
     if PRODUCTION and problems:
         raise ImproperlyConfigured("PRODUCTION=true needs more settings: " + "; ".join(problems) + ".")
     if len(f"<{PUBLIC_URL}/u/") + 22 + len(">") > LONGEST_UNSUBSCRIBE:

@@ -205,11 +205,10 @@ def test_the_number_of_queries_does_not_grow_with_the_papers(django_assert_max_n
 # What was checked -------------------------------------------------------------------------------
 
 
-def ran(list_date: dt.date, status: str, hours_before: float = 1) -> None:
+def ran(list_date: dt.date, status: str, hours_before: float = 1, **fields: str) -> None:
     at = NOW - dt.timedelta(hours=hours_before)
-    IngestRun.objects.create(
-        source="huggingface", list_date=list_date, status=status, started_at=at, finished_at=at, error="x"
-    )
+    values = {"source": "huggingface", "list_date": list_date, "status": status, "started_at": at, "finished_at": at}
+    IngestRun.objects.create(**values | {"error": "x"} | fields)
 
 
 def checked() -> tuple[str, list[str], int, str]:
@@ -254,6 +253,33 @@ def test_a_list_that_nobody_asked_for_is_missing():
     an_edition_before()
 
     assert checked() == ("missing", ["2026-07-07"], 0, "")
+
+
+def test_only_sources_that_are_polled_are_noted(settings):
+    an_edition_before()
+    settings.SOURCES = ["huggingface", "arxiv"]
+
+    assert [note["source"] for note in close(D, NOW).coverage] == ["arxiv", "huggingface"]
+
+
+def test_news_of_known_papers_says_nothing_of_a_list():
+    an_edition_before()
+    ran(D - DAY, "ok", kind="revisions")
+
+    assert checked()[0] == "missing"
+
+
+def test_arxivs_list_of_the_day_is_new_on_that_day_and_one_that_was_put_off_says_why(settings):
+    an_edition_before()
+    settings.SOURCES = ["arxiv"]
+    paper = listed(D, source="arxiv")
+    listed(D - 4 * DAY, source="arxiv")
+    assert roles(close(D, NOW)) == {paper.pk: "new"}
+
+    ran(D + DAY, "empty", -23, source="arxiv", note="Thanksgiving")
+    [note] = close(D + DAY, NOW + DAY).coverage
+
+    assert (note["status"], note["reason"]) == ("empty", "Thanksgiving")
 
 
 # By the operator --------------------------------------------------------------------------------
