@@ -6,10 +6,12 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from django.db import DatabaseError, transaction
 from django.utils import timezone
 
+from papers.bulk import insert_missing, upsert
 from papers.merging import WINNERS, merge
 from papers.models import IngestRun, Listing, Paper, Snapshot, SourceState
 from papers.polling import LONGEST_RUN, due_dates, refuse_while_waiting, remember_to_wait
@@ -29,6 +31,8 @@ EVERY_SOURCE = "*"  # the row of SourceState that a store locks
 
 COUNTERS = ("upvotes", "comment_count", "github_stars")
 TOLD = (*WINNERS, "is_sample")
+# What stands in a column that nobody has told anything of.
+BLANK = {field.name: field.get_default() for field in Paper._meta.concrete_fields if field.name in WINNERS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +128,7 @@ def store(source: str, records: Sequence[PaperRecord], list_date: dt.date, now: 
     """Write papers, listings and one snapshot each, in one transaction; return what changed.
 
     ``records`` hold each paper once. ``list_date`` serves those that give none. The number of
-    statements does not grow with the papers, but for the batches that SQLite needs.
+    statements does not grow with the papers.
     """
     if not records:
         return Counts()
@@ -132,14 +136,15 @@ def store(source: str, records: Sequence[PaperRecord], list_date: dt.date, now: 
         _wait_for_other_stores()
         known = Paper.objects.select_for_update().in_bulk([r.arxiv_id for r in records], field_name="arxiv_id")
         told = [record for record in records if _is_news(record, known.get(record.arxiv_id))]
-        papers = [_paper(record, known.get(record.arxiv_id), source, now) for record in told]
-        changed = [p for p in papers if _differs(p, known.get(p.arxiv_id), (*TOLD, *COUNTERS, "counted_at", "told_by"))]
-        _upsert(changed)
-        ids = {p.arxiv_id: p.pk for p in (*known.values(), *changed)}
+        rows = {record.arxiv_id: _row(record, known.get(record.arxiv_id), source, now) for record in told}
+        changed = [row for arxiv_id, row in rows.items() if _differs(row, known.get(arxiv_id), row)]
+        upsert(Paper, changed, unique="arxiv_id")
+        ids = _ids(known, rows)
         listed = _list(source, {ids[r.arxiv_id]: r.list_date or list_date for r in told if r.is_listed}, now)
         _take_snapshots(source, {ids[r.arxiv_id]: r for r in told}, now)
-    updated = [p for p in papers if p.arxiv_id in known and _differs(p, known[p.arxiv_id], TOLD)]
-    return Counts(new=sum(p.arxiv_id not in known for p in papers), updated=len(updated), listed=listed)
+    old = {arxiv_id: row for arxiv_id, row in rows.items() if arxiv_id in known}
+    updated = sum(_differs(row, known[arxiv_id], TOLD) for arxiv_id, row in old.items())
+    return Counts(new=len(rows) - len(old), updated=updated, listed=listed)
 
 
 def _wait_for_other_stores() -> None:
@@ -159,21 +164,16 @@ def _is_news(record: PaperRecord, known: Paper | None) -> bool:
     return known.is_sample or not record.is_sample
 
 
-def _paper(record: PaperRecord, known: Paper | None, source: str, now: dt.datetime) -> Paper:
-    """Return the row as it should be: what the record does not say stays as it is known."""
+def _row(record: PaperRecord, known: Paper | None, source: str, now: dt.datetime) -> dict[str, Any]:
+    """Return the paper's row as it should be: what the record does not say stays as it is known."""
     if known and known.is_sample and not record.is_sample:
         known = None  # nothing made up may survive in a real paper
     merged = merge(known, record, source)
-    return Paper(
-        arxiv_id=record.arxiv_id,
-        is_sample=record.is_sample,
-        told_by=merged.told_by,
-        **merged.values,
-        **_counters(record, known, now),
-    )
+    told = {"arxiv_id": record.arxiv_id, "is_sample": record.is_sample, "told_by": merged.told_by}
+    return told | {name: merged.values.get(name, BLANK[name]) for name in WINNERS} | _counters(record, known, now)
 
 
-def _counters(record: PaperRecord, known: Paper | None, now: dt.datetime) -> dict[str, object]:
+def _counters(record: PaperRecord, known: Paper | None, now: dt.datetime) -> dict[str, Any]:
     """Return the newest counters: those of the record, unless newer ones are known."""
     counts = {name: getattr(record, name) for name in COUNTERS}
     is_newer = known is None or known.counted_at is None or known.counted_at <= now
@@ -184,17 +184,15 @@ def _counters(record: PaperRecord, known: Paper | None, now: dt.datetime) -> dic
     }
 
 
-def _differs(paper: Paper, known: Paper | None, fields: Iterable[str]) -> bool:
-    return known is None or any(getattr(paper, name) != getattr(known, name) for name in fields)
+def _differs(row: Mapping[str, Any], known: Paper | None, fields: Iterable[str]) -> bool:
+    return known is None or any(row[name] != getattr(known, name) for name in fields)
 
 
-def _upsert(papers: Sequence[Paper]) -> None:
-    Paper.objects.bulk_create(
-        papers,
-        update_conflicts=True,
-        unique_fields=["arxiv_id"],
-        update_fields=[*TOLD, *COUNTERS, "counted_at", "told_by", "changed_at"],
-    )
+def _ids(known: Mapping[str, Paper], rows: Iterable[str]) -> dict[str, int]:
+    """Return the keys of the papers that are known, and of those that have just been written."""
+    new = [arxiv_id for arxiv_id in rows if arxiv_id not in known]
+    found = Paper.objects.filter(arxiv_id__in=new).values_list("arxiv_id", "pk") if new else ()
+    return {arxiv_id: paper.pk for arxiv_id, paper in known.items()} | dict(found)
 
 
 def _list(source: str, dates: Mapping[int, dt.date], now: dt.datetime) -> int:
@@ -204,27 +202,18 @@ def _list(source: str, dates: Mapping[int, dt.date], now: dt.datetime) -> int:
         known[paper_id].add(date)
     is_once = source in SOURCES and SOURCES[source].IS_ANNOUNCED_ONCE
     new = [
-        Listing(paper_id=paper_id, source=source, list_date=date, stored_at=now)
+        {"paper": paper_id, "source": source, "list_date": date, "stored_at": now}
         for paper_id, date in dates.items()
         if not (known[paper_id] if is_once else date in known[paper_id])
     ]
-    Listing.objects.bulk_create(new, ignore_conflicts=True)
+    insert_missing(Listing, new)
     return len(new)
 
 
 def _take_snapshots(source: str, records: Mapping[int, PaperRecord], now: dt.datetime) -> None:
-    Snapshot.objects.bulk_create(
-        [
-            Snapshot(
-                paper_id=paper_id,
-                source=source,
-                taken_at=now,
-                upvotes=record.upvotes,
-                comment_count=record.comment_count,
-                github_stars=record.github_stars,
-            )
-            for paper_id, record in records.items()
-            if record.upvotes is not None
-        ],
-        ignore_conflicts=True,
-    )
+    rows = [
+        {"paper": paper_id, "source": source, "taken_at": now, **{name: getattr(record, name) for name in COUNTERS}}
+        for paper_id, record in records.items()
+        if record.upvotes is not None
+    ]
+    insert_missing(Snapshot, rows)
