@@ -118,6 +118,7 @@ def shoot(page: Page, name: str) -> None:
 
 
 def shoot_mails(page: Page, site: Site, names: dict[str, str]) -> None:
+    page.goto("about:blank")  # away from the site, whose policy would forbid a mail's inlined styles
     for reader, name in names.items():
         page.set_content(body(site.mails()[reader], "html"))
         shoot(page, f"mail-{name}")
