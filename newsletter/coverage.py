@@ -14,7 +14,7 @@ from django.utils.translation import ngettext
 from newsletter.models import Edition
 from papers.models import IngestRun
 from papers.models import Source as SourceName
-from papers.sources import SOURCES
+from papers.sources import SOURCES, polled
 
 Status = Literal["ok", "empty", "failed", "missing"]
 
@@ -29,7 +29,7 @@ class Checked:
     ``status`` is failed while a list that the edition could have held is outstanding, and
     ``list_dates`` are those; missing when nobody asked. Else they are the dates that its ``new``
     papers came from, or the one that was asked for. ``fetched_at`` is the end of the newest run
-    that read a list, '' where none did. Dates and times in ISO 8601.
+    that read a list, '' where none did; ``reason`` is why an empty list is. Dates and times in ISO 8601.
     """
 
     source: str
@@ -37,6 +37,7 @@ class Checked:
     status: Status
     new: int
     fetched_at: str
+    reason: str = ""
 
 
 # When the edition closes ------------------------------------------------------------------------
@@ -54,13 +55,14 @@ def window(source: str, date: dt.date) -> list[dt.date]:
 
 def notes(date: dt.date, now: dt.datetime, new: Mapping[str, Mapping[int, dt.date]]) -> list[dict[str, object]]:
     """Return what ``Edition.coverage`` keeps; ``new`` is {source: {paper id: list date}} of the new papers."""
-    return [asdict(_check(source, date, now, new.get(source, {}))) for source in sorted({*SOURCES, *new})]
+    return [asdict(_check(source, date, now, new.get(source, {}))) for source in sorted({*polled(), *new})]
 
 
 def _check(source: str, date: dt.date, now: dt.datetime, new: Mapping[int, dt.date]) -> Checked:
     runs: defaultdict[dt.date, list[IngestRun]] = defaultdict(list)
     dates = window(source, date)
-    for run in IngestRun.objects.filter(source=source, list_date__in=dates, started_at__lte=now).order_by("started_at"):
+    attempts = IngestRun.objects.of_lists().filter(source=source, list_date__in=dates, started_at__lte=now)
+    for run in attempts.order_by("started_at"):
         runs[run.list_date].append(run)
     outstanding = [day for day in dates if _status(runs[day]) == "failed"]
     asked_for = outstanding or sorted(set(new.values())) or dates[-1:]
@@ -68,7 +70,8 @@ def _check(source: str, date: dt.date, now: dt.datetime, new: Mapping[int, dt.da
     ended = [run for day in dates for run in runs[day] if run.status in {"ok", "empty"}]
     read_at = [run.finished_at for run in ended if run.finished_at]
     fetched_at = max(read_at).isoformat() if read_at else ""
-    return Checked(source, [day.isoformat() for day in asked_for], status, len(new), fetched_at)
+    reason = runs[dates[-1]][-1].note if status == "empty" else ""
+    return Checked(source, [day.isoformat() for day in asked_for], status, len(new), fetched_at, reason)
 
 
 def _status(runs: Sequence[IngestRun]) -> Status:
@@ -111,6 +114,8 @@ def _sentences(name: str, notes: Sequence[Checked]) -> Iterable[str]:
             "source": name,
             "n": new,
         } + (_(", read on %(moment)s UTC.") % {"moment": _moment(fetched_at)} if fetched_at else ".")
+    elif notes[0].status == "empty" and notes[0].reason:
+        yield _("%(source)s had nothing new: %(reason)s.") % {"source": name, "reason": notes[0].reason}
     elif notes[0].status in {"ok", "empty"} and fetched_at:
         yield _("%(source)s had nothing new, read on %(moment)s UTC.") % {"source": name, "moment": _moment(fetched_at)}
     elif notes[0].status == "missing":

@@ -111,6 +111,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # Without REDIS_URL there is no broker: `manage.py tick` from cron does all the work.
 REDIS_URL = env.str("REDIS_URL", default="")
+REDIS_PREFIX = env.str("REDIS_PREFIX", default="paperboy:")
 CELERY_BROKER_URL = REDIS_URL or "memory://"
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_TRANSPORT_OPTIONS = {
@@ -118,7 +119,7 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
     "visibility_timeout": 3600,
     # A web request that queues a mail must not wait for a Redis that is down: the row waits instead.
     "socket_connect_timeout": 1,
-    "global_keyprefix": env.str("REDIS_PREFIX", default="paperboy:"),
+    "global_keyprefix": REDIS_PREFIX,
 }
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_SERIALIZER = "json"
@@ -173,10 +174,18 @@ SERVER_EMAIL = SERVICE_FROM_EMAIL
 
 # Sources --------------------------------------------------------------------------------------
 
+# The sources that `tick` polls, by the names that `manage.py ingest --source` knows.
+SOURCES = env.list("SOURCES", default=["huggingface", "arxiv"])
 HUGGINGFACE_URL = env.str("HUGGINGFACE_URL", default="https://huggingface.co").rstrip("/")
+# Doubles the requests that Hugging Face allows; a free "read" token will do.
+HF_TOKEN = env.str("HF_TOKEN", default="")
 ARXIV_API_URL = env.str("ARXIV_API_URL", default="https://export.arxiv.org").rstrip("/")
 ARXIV_RSS_URL = env.str("ARXIV_RSS_URL", default="https://rss.arxiv.org").rstrip("/")
 ARXIV_OAI_URL = env.str("ARXIV_OAI_URL", default="https://oaipmh.arxiv.org").rstrip("/")
+# https://arxiv.org/category_taxonomy; a paper counts if any of its categories is among them.
+ARXIV_CATEGORIES = env.list("ARXIV_CATEGORIES", default=["cs.AI", "cs.CL", "cs.CV", "cs.LG", "stat.ML"])
+# What puts a paper on the day's list; replacements never do, they only bring a known paper up to date.
+ARXIV_ANNOUNCED = env.list("ARXIV_ANNOUNCED", default=["new", "cross"])
 
 # Editions -------------------------------------------------------------------------------------
 

@@ -22,7 +22,8 @@ from newsletter.providers import Provider
 from papers.ingest import due_dates
 from papers.ingest import ingest as ingest_list
 from papers.models import IngestRun
-from papers.sources import SOURCES
+from papers.sources import polled
+from papers.upkeep import upkeep
 from subscribers import emails
 from subscribers.interests import delete_orphans
 from subscribers.models import Attempt, Mail, Subscriber, Token
@@ -55,17 +56,19 @@ def tick(now: dt.datetime) -> dict[str, object]:
 
 
 def ingest(now: dt.datetime) -> list[Summary]:
-    """Fetch what is due of every source. After a failure a source is left alone until the next tick."""
+    """Fetch what is due of every source, then news of known papers. A failure leaves its source for the next tick."""
     runs = []
-    for source in SOURCES:
+    for source in polled():
         for date in due_dates(source, now):
             run = ingest_list(source, date, now=timezone.now())
             runs.append(run)
             if run.status == IngestRun.Status.FAILED:
                 break
+    runs += upkeep(timezone.now())
     return [
         {
             "source": run.source,
+            "kind": run.kind,
             "date": f"{run.list_date}",
             "status": run.status,
             "new": run.new,

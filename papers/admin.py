@@ -13,6 +13,7 @@ from django.utils import timezone
 from django.utils.text import Truncator
 from django.utils.translation import gettext_lazy as _
 
+from papers.merging import OPERATOR, WINNERS
 from papers.models import IngestRun, Listing, Paper, Snapshot, SourceState
 from papers.read_only import ReadOnly
 
@@ -65,6 +66,11 @@ class PaperAdmin(admin.ModelAdmin[Paper]):
         newest = Listing.objects.filter(paper=OuterRef("pk")).order_by().values("paper").annotate(on=Max("list_date"))
         return super().get_queryset(request).annotate(listed_on=Subquery(newest.values("on")))
 
+    def save_model(self, request: HttpRequest, obj: Paper, form: forms.ModelForm[Paper], change: bool) -> None:
+        """Note what the operator put right, so that no source takes it back."""
+        obj.told_by |= {name: OPERATOR for name in form.changed_data if name in WINNERS}
+        super().save_model(request, obj, form, change)
+
     def formfield_for_dbfield(self, db_field: "models.Field[Any, Any]", request: HttpRequest, **kwargs: Any) -> Any:
         """Let a paper without authors be saved (late papers of a list have none), and take addresses as they are."""
         if isinstance(db_field, models.URLField):
@@ -104,17 +110,17 @@ class PaperAdmin(admin.ModelAdmin[Paper]):
 @admin.register(IngestRun)
 class IngestRunAdmin(ReadOnly, admin.ModelAdmin[IngestRun]):
     list_display = [
-        *("source", "list_date", "status", "started_at", "fetched", "new", "updated", "listed", "rejected"),
-        "short_error",
+        *("source", "kind", "list_date", "status", "started_at", "fetched", "new", "updated", "listed", "rejected"),
+        "remark",
     ]
-    list_filter = ["status", "source"]
+    list_filter = ["status", "source", "kind"]
     date_hierarchy = "list_date"
     search_fields = ["error"]
     show_full_result_count = False
 
-    @admin.display(description=_("error"))
-    def short_error(self, run: IngestRun) -> str:
-        return Truncator(run.error).chars(120)
+    @admin.display(description=_("remark"))
+    def remark(self, run: IngestRun) -> str:
+        return Truncator(run.error or run.note).chars(120)
 
 
 @admin.register(Listing)

@@ -3,31 +3,36 @@
 import datetime as dt
 import logging
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from django.db import DatabaseError, transaction
 from django.utils import timezone
 
+from papers.bulk import insert_missing, upsert
+from papers.merging import WINNERS, merge
 from papers.models import IngestRun, Listing, Paper, Snapshot, SourceState
-from papers.records import Page, PaperRecord, Reject
-from papers.sources import SOURCES, Source
+from papers.polling import LONGEST_RUN, due_dates, refuse_while_waiting, remember_to_wait
+from papers.reading import ListReading
+from papers.records import Page, PaperRecord
+from papers.sources import SOURCES
 from papers.sources.client import Client, SourceError
+
+__all__ = ["Counts", "attempt", "due_dates", "ingest", "store"]
 
 logger = logging.getLogger(__name__)
 
-BETWEEN_POLLS = dt.timedelta(hours=1)
-# A run that is still RUNNING after this was cut off; the longest list takes a minute.
-LONGEST_RUN = dt.timedelta(hours=1)
-# An edition looks no further back, so an older list can wait for a backfill by hand.
-DAYS_BACK = 7
+LONGEST_FETCH_S = 20 * 60.0  # of one list; well below the time after which a run counts as cut off
+INTERRUPTED = "the run was interrupted"
+
+EVERY_SOURCE = "*"  # the row of SourceState that a store locks
 
 COUNTERS = ("upvotes", "comment_count", "github_stars")
-TOLD = (
-    "title", "abstract", "authors", "organisation", "categories", "submitted_on", "updated_on", "version", "comment",
-    "tldr", "keywords", "code_url", "project_url", "thumbnail_url", "is_withdrawn", "is_sample",
-)  # fmt: skip
+TOLD = (*WINNERS, "is_sample")
+# What stands in a column that nobody has told anything of.
+BLANK = {field.name: field.get_default() for field in Paper._meta.concrete_fields if field.name in WINNERS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,59 +54,57 @@ def ingest(
 
     ``pages`` takes the place of fetching. All of the list is stored, or nothing.
     """
-    _end_cut_off_runs(source, date, now)
-    run = IngestRun.objects.create(source=source, list_date=date, started_at=now)
+    run = IngestRun(source=source, list_date=date, started_at=now)
+    return attempt(run, now, lambda: _read_list(run, now, client, pages))
+
+
+def _read_list(run: IngestRun, now: dt.datetime, client: Client | None, pages: Iterable[bytes] | None) -> Page:
+    source = SOURCES[run.source]
+    reading = ListReading(source, run.list_date, now)
+    if pages is not None:
+        page = reading.of_pages(pages)
+    else:
+        refuse_while_waiting(source, now)
+        with nullcontext(client) if client else source.client(now, budget_s=LONGEST_FETCH_S) as session:
+            page = reading.of_source(session)
+    run.note = reading.note[:200]
+    return page
+
+
+def attempt(run: IngestRun, now: dt.datetime, read: Callable[[], Page]) -> IngestRun:
+    """Store what ``read`` returns and write down in ``run`` how it went, from before the first request on."""
+    _end_cut_off_runs(run, now)
+    run.save()
     try:
-        page, fetched = _read(SOURCES[source], date, now, pages, client)
+        page = read()
         with transaction.atomic():
-            counts = store(source, page.records, date, now)
-            _finish(run, fetched, page, counts)
+            counts = store(run.source, page.records, run.list_date, now)
+            _finish(run, page, counts)
     except SourceError as error:
-        _remember_to_wait(source, now, error.retry_after_s)
+        remember_to_wait(run.source, now, error.retry_after_s)
         _fail(run, str(error))
     except DatabaseError as error:
-        logger.exception("%s %s could not be stored", source, date)
-        _fail(run, f"the list could not be stored: {error}")
+        logger.exception("%s %s %s could not be stored", run.source, run.kind, run.list_date)
+        _fail(run, f"what was read could not be stored: {error}")
+    except KeyboardInterrupt:
+        _fail(run, INTERRUPTED)
+        raise
     return run
 
 
-def _end_cut_off_runs(source: str, date: dt.date, now: dt.datetime) -> None:
+def _end_cut_off_runs(run: IngestRun, now: dt.datetime) -> None:
     IngestRun.objects.filter(
-        source=source, list_date=date, status=IngestRun.Status.RUNNING, started_at__lte=now - LONGEST_RUN
+        source=run.source,
+        kind=run.kind,
+        list_date=run.list_date,
+        status=IngestRun.Status.RUNNING,
+        started_at__lte=now - LONGEST_RUN,
     ).update(status=IngestRun.Status.FAILED, finished_at=now, error="the run was cut off")
 
 
-def _read(
-    source: Source, date: dt.date, now: dt.datetime, pages: Iterable[bytes] | None, client: Client | None
-) -> tuple[Page, int]:
-    """Return the list, each paper once, and the number of items that were sent; raise ``SourceError``."""
-    if pages is not None:
-        return _joined(map(source.parse, pages), now)
-    _refuse_while_waiting(source, now)
-    with nullcontext(client) if client else Client(source.base_url()) as session:
-        return _joined(map(source.parse, source.fetch(session, date)), now)
-
-
-def _joined(pages: Iterable[Page], now: dt.datetime) -> tuple[Page, int]:
-    records: dict[str, PaperRecord] = {}
-    rejects: list[Reject] = []
-    fetched = 0
-    for page in pages:
-        fetched += len(page.records) + len(page.rejects)
-        rejects += page.rejects
-        for record in page.records:
-            if record.list_date and record.list_date > now.astimezone(dt.UTC).date():
-                rejects.append(Reject(record.arxiv_id, f"its list date {record.list_date} is in the future"))
-            else:
-                records.setdefault(record.arxiv_id, record)
-    if rejects and not records:
-        raise SourceError(f"none of {len(rejects)} records could be read; the first: {rejects[0].reason}")
-    return Page(tuple(records.values()), tuple(rejects)), fetched
-
-
-def _finish(run: IngestRun, fetched: int, page: Page, counts: Counts) -> None:
+def _finish(run: IngestRun, page: Page, counts: Counts) -> None:
     run.status = IngestRun.Status.OK if page.records else IngestRun.Status.EMPTY
-    run.fetched = fetched
+    run.fetched = page.sent
     run.new, run.updated, run.listed = counts.new, counts.updated, counts.listed
     run.rejected = len(page.rejects)
     run.rejects = [asdict(reject) for reject in page.rejects]
@@ -109,63 +112,13 @@ def _finish(run: IngestRun, fetched: int, page: Page, counts: Counts) -> None:
     run.save()
     for reject in page.rejects:
         logger.warning("%s %s refused %s: %s", run.source, run.list_date, reject.id or "a record", reject.reason)
-    logger.info("%s %s %s: %s", run.source, run.list_date, run.status, counts)
+    logger.info("%s %s %s %s: %s", run.source, run.kind, run.list_date, run.status, counts)
 
 
 def _fail(run: IngestRun, error: str) -> None:
-    logger.warning("%s %s failed: %s", run.source, run.list_date, error)
+    logger.warning("%s %s %s failed: %s", run.source, run.kind, run.list_date, error)
     IngestRun.objects.filter(pk=run.pk).update(status=IngestRun.Status.FAILED, finished_at=timezone.now(), error=error)
     run.refresh_from_db()
-
-
-# Patience ---------------------------------------------------------------------------------------
-
-
-def _refuse_while_waiting(source: Source, now: dt.datetime) -> None:
-    until = _waiting_until(source.NAME, now)
-    if until:
-        raise SourceError(f"{source.TITLE} asked us to wait until {until:%Y-%m-%d %H:%M:%S} UTC: try again then")
-
-
-def _waiting_until(source: str, now: dt.datetime) -> dt.datetime | None:
-    return (
-        SourceState.objects.filter(source=source, next_request_at__gt=now)
-        .values_list("next_request_at", flat=True)
-        .first()
-    )
-
-
-def _remember_to_wait(source: str, now: dt.datetime, retry_after_s: float | None) -> None:
-    if retry_after_s:
-        until = now + dt.timedelta(seconds=retry_after_s)
-        SourceState.objects.update_or_create(source=source, defaults={"next_request_at": until})
-
-
-def due_dates(source: str, now: dt.datetime) -> list[dt.date]:
-    """Return the list dates to fetch now, the newest first, each at most once an hour.
-
-    Votes grow all day, so today's and yesterday's list are polled again and again. A date of the
-    last seven days is due until it was read once after its day had ended: it failed, the planner
-    was down, or the instance is new and its first edition looks back.
-    """
-    if _waiting_until(source, now):
-        return []
-    today = now.astimezone(dt.UTC).date()
-    dates = [today - dt.timedelta(days=days) for days in range(DAYS_BACK + 1)]
-    runs: defaultdict[dt.date, list[tuple[str, dt.datetime]]] = defaultdict(list)
-    for date, status, started_at in IngestRun.objects.filter(source=source, list_date__in=dates).values_list(
-        "list_date", "status", "started_at"
-    ):
-        runs[date].append((status, started_at))
-    return [date for date in dates if _is_due(date, runs[date], now, today)]
-
-
-def _is_due(date: dt.date, runs: Sequence[tuple[str, dt.datetime]], now: dt.datetime, today: dt.date) -> bool:
-    if any(now - started_at < BETWEEN_POLLS for _, started_at in runs):
-        return False
-    was_read = {IngestRun.Status.OK, IngestRun.Status.EMPTY}
-    is_settled = any(status in was_read and started_at.date() > date for status, started_at in runs)
-    return date >= today - dt.timedelta(days=1) or not is_settled
 
 
 # Rows -------------------------------------------------------------------------------------------
@@ -175,45 +128,52 @@ def store(source: str, records: Sequence[PaperRecord], list_date: dt.date, now: 
     """Write papers, listings and one snapshot each, in one transaction; return what changed.
 
     ``records`` hold each paper once. ``list_date`` serves those that give none. The number of
-    statements does not grow with the papers, but for the batches that SQLite needs.
+    statements does not grow with the papers.
     """
     if not records:
         return Counts()
     with transaction.atomic():
-        _wait_for_other_stores(source)
+        _wait_for_other_stores()
         known = Paper.objects.select_for_update().in_bulk([r.arxiv_id for r in records], field_name="arxiv_id")
-        told = [r for r in records if not (r.is_sample and r.arxiv_id in known and not known[r.arxiv_id].is_sample)]
-        papers = [_paper(record, known.get(record.arxiv_id), now) for record in told]
-        changed = [p for p in papers if _differs(p, known.get(p.arxiv_id), (*TOLD, *COUNTERS, "counted_at"))]
-        _upsert(changed)
-        ids = {p.arxiv_id: p.pk for p in (*known.values(), *changed)}
-        listed = _list(source, {ids[r.arxiv_id]: r.list_date or list_date for r in told}, now)
+        told = [record for record in records if _is_news(record, known.get(record.arxiv_id))]
+        rows = {record.arxiv_id: _row(record, known.get(record.arxiv_id), source, now) for record in told}
+        changed = [row for arxiv_id, row in rows.items() if _differs(row, known.get(arxiv_id), row)]
+        upsert(Paper, changed, unique="arxiv_id")
+        ids = _ids(known, rows)
+        listed = _list(source, {ids[r.arxiv_id]: r.list_date or list_date for r in told if r.is_listed}, now)
         _take_snapshots(source, {ids[r.arxiv_id]: r for r in told}, now)
-    updated = [p for p in papers if p.arxiv_id in known and _differs(p, known[p.arxiv_id], TOLD)]
-    return Counts(new=sum(p.arxiv_id not in known for p in papers), updated=len(updated), listed=listed)
+    old = {arxiv_id: row for arxiv_id, row in rows.items() if arxiv_id in known}
+    updated = sum(_differs(row, known[arxiv_id], TOLD) for arxiv_id, row in old.items())
+    return Counts(new=len(rows) - len(old), updated=updated, listed=listed)
 
 
-def _wait_for_other_stores(source: str) -> None:
-    """Let one store of a source run at a time, so that what it reads is what it changes."""
-    SourceState.objects.get_or_create(source=source)
-    SourceState.objects.select_for_update().get(source=source)
+def _wait_for_other_stores() -> None:
+    """Let one store run at a time, of whatever source, so that what it reads is what it changes.
+
+    Two sources that find the same new paper at once would otherwise each write it without what
+    the other said.
+    """
+    SourceState.objects.get_or_create(source=EVERY_SOURCE)
+    SourceState.objects.select_for_update().get(source=EVERY_SOURCE)
 
 
-def _paper(record: PaperRecord, known: Paper | None, now: dt.datetime) -> Paper:
-    """Return the row as it should be: what the record does not say stays as it is known."""
+def _is_news(record: PaperRecord, known: Paper | None) -> bool:
+    """Whether a record is to be stored: not a new version of a paper that nobody listed, nor a sample of a real one."""
+    if known is None:
+        return record.is_listed
+    return known.is_sample or not record.is_sample
+
+
+def _row(record: PaperRecord, known: Paper | None, source: str, now: dt.datetime) -> dict[str, Any]:
+    """Return the paper's row as it should be: what the record does not say stays as it is known."""
     if known and known.is_sample and not record.is_sample:
         known = None  # nothing made up may survive in a real paper
-    told = {name: _column(getattr(record, name)) for name in TOLD}
-    if known:
-        told = {name: value or getattr(known, name) for name, value in told.items()}
-    return Paper(arxiv_id=record.arxiv_id, **told, **_counters(record, known, now))
+    merged = merge(known, record, source)
+    told = {"arxiv_id": record.arxiv_id, "is_sample": record.is_sample, "told_by": merged.told_by}
+    return told | {name: merged.values.get(name, BLANK[name]) for name in WINNERS} | _counters(record, known, now)
 
 
-def _column(value: object) -> object:
-    return list(value) if isinstance(value, tuple) else value
-
-
-def _counters(record: PaperRecord, known: Paper | None, now: dt.datetime) -> dict[str, object]:
+def _counters(record: PaperRecord, known: Paper | None, now: dt.datetime) -> dict[str, Any]:
     """Return the newest counters: those of the record, unless newer ones are known."""
     counts = {name: getattr(record, name) for name in COUNTERS}
     is_newer = known is None or known.counted_at is None or known.counted_at <= now
@@ -224,48 +184,36 @@ def _counters(record: PaperRecord, known: Paper | None, now: dt.datetime) -> dic
     }
 
 
-def _differs(paper: Paper, known: Paper | None, fields: Iterable[str]) -> bool:
-    return known is None or any(getattr(paper, name) != getattr(known, name) for name in fields)
+def _differs(row: Mapping[str, Any], known: Paper | None, fields: Iterable[str]) -> bool:
+    return known is None or any(row[name] != getattr(known, name) for name in fields)
 
 
-def _upsert(papers: Sequence[Paper]) -> None:
-    Paper.objects.bulk_create(
-        papers,
-        update_conflicts=True,
-        unique_fields=["arxiv_id"],
-        update_fields=[*TOLD, *COUNTERS, "counted_at", "changed_at"],
-    )
+def _ids(known: Mapping[str, Paper], rows: Iterable[str]) -> dict[str, int]:
+    """Return the keys of the papers that are known, and of those that have just been written."""
+    new = [arxiv_id for arxiv_id in rows if arxiv_id not in known]
+    found = Paper.objects.filter(arxiv_id__in=new).values_list("arxiv_id", "pk") if new else ()
+    return {arxiv_id: paper.pk for arxiv_id, paper in known.items()} | dict(found)
 
 
 def _list(source: str, dates: Mapping[int, dt.date], now: dt.datetime) -> int:
     """Write the listings that are new and return their number; the time of an old one never changes."""
-    known = set(
-        Listing.objects.filter(source=source, paper__in=dates, list_date__in=set(dates.values())).values_list(
-            "paper_id", "list_date"
-        )
-    )
+    known: defaultdict[int, set[dt.date]] = defaultdict(set)
+    for paper_id, date in Listing.objects.filter(source=source, paper__in=dates).values_list("paper_id", "list_date"):
+        known[paper_id].add(date)
+    is_once = source in SOURCES and SOURCES[source].IS_ANNOUNCED_ONCE
     new = [
-        Listing(paper_id=paper_id, source=source, list_date=date, stored_at=now)
+        {"paper": paper_id, "source": source, "list_date": date, "stored_at": now}
         for paper_id, date in dates.items()
-        if (paper_id, date) not in known
+        if not (known[paper_id] if is_once else date in known[paper_id])
     ]
-    Listing.objects.bulk_create(new, ignore_conflicts=True)
+    insert_missing(Listing, new)
     return len(new)
 
 
 def _take_snapshots(source: str, records: Mapping[int, PaperRecord], now: dt.datetime) -> None:
-    Snapshot.objects.bulk_create(
-        [
-            Snapshot(
-                paper_id=paper_id,
-                source=source,
-                taken_at=now,
-                upvotes=record.upvotes,
-                comment_count=record.comment_count,
-                github_stars=record.github_stars,
-            )
-            for paper_id, record in records.items()
-            if record.upvotes is not None
-        ],
-        ignore_conflicts=True,
-    )
+    rows = [
+        {"paper": paper_id, "source": source, "taken_at": now, **{name: getattr(record, name) for name in COUNTERS}}
+        for paper_id, record in records.items()
+        if record.upvotes is not None
+    ]
+    insert_missing(Snapshot, rows)

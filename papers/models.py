@@ -42,6 +42,7 @@ class Paper(models.Model):
     is_withdrawn = models.BooleanField(default=False)
     is_hidden = models.BooleanField(default=False, help_text="Left out of pages and of digests made from now on.")
     is_sample = models.BooleanField(default=False, help_text="Made up, shipped with Paperboy.")
+    told_by = models.JSONField(default=dict, blank=True, help_text="{field: the source, or the operator, that said so}")
 
     # The newest snapshot, so that a list of papers needs no second query.
     upvotes = models.PositiveIntegerField(null=True, blank=True)
@@ -129,8 +130,23 @@ class Snapshot(models.Model):
         return f"{self.paper_id} {self.taken_at:%Y-%m-%d %H:%M} {self.upvotes}"
 
 
+class IngestRunQuerySet(models.QuerySet["IngestRun"]):
+    def of_lists(self) -> "IngestRunQuerySet":
+        """Attempts at a list; only they say anything about a list's date."""
+        return self.filter(kind=IngestRun.Kind.LIST)
+
+    def read(self) -> "IngestRunQuerySet":
+        """Attempts that found out what the source had, even if that was nothing."""
+        return self.filter(status__in=[IngestRun.Status.OK, IngestRun.Status.EMPTY])
+
+
 class IngestRun(models.Model):
-    """One attempt to fetch and store one source's list of one date."""
+    """One attempt to fetch and store what a source has: a list of one date, or news of papers that are known."""
+
+    class Kind(models.TextChoices):
+        LIST = "list", "a list"
+        REVISIONS = "revisions", "revisions and withdrawals"
+        DETAILS = "details", "details of papers from other sources"
 
     class Status(models.TextChoices):
         RUNNING = "running"
@@ -139,7 +155,8 @@ class IngestRun(models.Model):
         FAILED = "failed"
 
     source = models.CharField(max_length=20)
-    list_date = models.DateField()
+    kind = models.CharField(max_length=10, choices=Kind.choices, default=Kind.LIST)
+    list_date = models.DateField(help_text="The list's, or the day of the attempt where there is no list.")
     status = models.CharField(max_length=10, choices=Status.choices, default=Status.RUNNING)
     started_at = models.DateTimeField()
     finished_at = models.DateTimeField(null=True, blank=True)
@@ -149,7 +166,10 @@ class IngestRun(models.Model):
     listed = models.PositiveIntegerField(default=0, help_text="Listings not seen before.")
     rejected = models.PositiveIntegerField(default=0)
     rejects = models.JSONField(default=list, blank=True, help_text="[{id, reason}] of each refused record.")
+    note = models.CharField(max_length=200, blank=True, help_text="Why a list is empty, or what was odd about it.")
     error = models.TextField(blank=True)
+
+    objects = IngestRunQuerySet.as_manager()
 
     class Meta:
         ordering = ["-started_at"]
@@ -167,15 +187,41 @@ class IngestRun(models.Model):
     def __str__(self) -> str:
         return f"{self.source} {self.list_date} {self.status}"
 
+    @property
+    def duration(self) -> dt.timedelta | None:
+        """How long the attempt took; None while it lasts."""
+        return self.finished_at - self.started_at if self.finished_at else None
+
 
 class SourceState(models.Model):
-    """What a source told us to remember between requests."""
+    """Until when a source is left alone, and which of our processes may talk to it."""
 
     source = models.CharField(max_length=20, unique=True)
     next_request_at = models.DateTimeField(
         null=True, blank=True, help_text="No request before this moment: the source asked us to wait."
     )
-    validators = models.JSONField(default=dict, blank=True, help_text="{url: {etag, last_modified}}")
+    turn_holder = models.CharField(max_length=40, blank=True, help_text="Who sends a request now, without Redis.")
+    turn_ends_at = models.DateTimeField(null=True, blank=True, help_text="When a holder that died has lost its turn.")
+    next_turn_at = models.DateTimeField(null=True, blank=True, help_text="No turn before this moment.")
 
     def __str__(self) -> str:
         return self.source
+
+
+class Answer(models.Model):
+    """What a source last sent from an address, for when it says that nothing has changed since."""
+
+    source = models.CharField(max_length=20)
+    url = models.CharField(max_length=1000)
+    etag = models.CharField(max_length=200, blank=True)
+    last_modified = models.CharField(max_length=200, blank=True)
+    body = models.BinaryField(help_text="Compressed by zlib.")
+    kept_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["source", "url"], name="answer_once_per_address"),
+        ]
+
+    def __str__(self) -> str:
+        return self.url

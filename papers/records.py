@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 LONGEST_URL = 500  # of Paper's columns
+LONGEST_TITLE = 1_000
+LONGEST_ABSTRACT = 20_000
+LONGEST_NAME = 200
 LARGEST_COUNT = 2**31 - 1  # of PostgreSQL's integer columns
 
 # https://info.arxiv.org/help/arxiv_identifier.html: YYMM.number since April 2007, archive/number before.
@@ -18,8 +21,9 @@ _NOT_IN_A_URL = re.compile(r"[\x00-\x20\x7f-\xa0<>\"\\^`{|}\u2028\u2029\ud800-\u
 class PaperRecord:
     """A paper as one source told of it; raises ``ValueError`` without a bare arXiv id and a title.
 
-    '' and () mean that the source does not say, None a date or a number that it does not give.
-    ``list_date`` is the source's own; None means the date that was asked for.
+    '' and () mean that the source does not say, None anything else that it does not give.
+    ``list_date`` is the source's own; None means the date that was asked for. A record that is not
+    listed is news of a paper, which makes no Listing, and nothing at all of a paper that is not known.
     """
 
     arxiv_id: str
@@ -37,12 +41,13 @@ class PaperRecord:
     code_url: str = ""
     project_url: str = ""
     thumbnail_url: str = ""
-    is_withdrawn: bool = False
+    is_withdrawn: bool | None = None
     is_sample: bool = False
     upvotes: int | None = None
     comment_count: int | None = None
     github_stars: int | None = None
     list_date: dt.date | None = None
+    is_listed: bool = True
 
     def __post_init__(self) -> None:
         if not is_arxiv_id(self.arxiv_id):
@@ -61,10 +66,16 @@ class Reject:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What one answer of a source held, in its order."""
+    """What one answer of a source held, in its order; ``repeats`` are items of a paper that stands there already."""
 
     records: tuple[PaperRecord, ...]
     rejects: tuple[Reject, ...] = ()
+    repeats: int = 0
+
+    @property
+    def sent(self) -> int:
+        """How many items there were, good, bad or twice."""
+        return len(self.records) + len(self.rejects) + self.repeats
 
 
 def is_arxiv_id(text: str) -> bool:

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
+from papers.latex import without_latex
+
 # Control characters, marks that reorder or hide text, halves of surrogate pairs, non-characters.
 # White space is not among them: it becomes one space. Joiners stay: scripts and emoji need them.
 _UNPRINTABLE = re.compile(
@@ -41,6 +43,11 @@ def readable(text: str) -> str:
     Nothing is taken for HTML or LaTeX: ``<think>`` is a word that abstracts hold, ``$5`` is money.
     """
     return " ".join(_UNPRINTABLE.sub("", text).split())
+
+
+def prose(text: str) -> str:
+    """Return ``text`` as ``readable`` does, with the LaTeX of scientific writing as the characters it stands for."""
+    return readable(without_latex(readable(text)))
 
 
 # Words ------------------------------------------------------------------------------------------

@@ -45,6 +45,7 @@ class Site:
             "ENV_FILE": os.devnull,
             "VAR_DIR": str(folder),
             "PUBLIC_URL": self.url,
+            "SOURCES": "huggingface",
             "HUGGINGFACE_URL": "http://127.0.0.1:9",
             "LOG_LEVEL": "ERROR",
             "POSTAL_ADDRESS": "1 Example Street, Exampleton",

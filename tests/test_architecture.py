@@ -22,6 +22,7 @@ HANDED_DOWN = {("newsletter.views", "subscribers.views")}
 PURE = {
     "papers.records",
     "papers.text",
+    "papers.latex",
     "papers.query",
     "papers.index",
     "papers.ranking",

@@ -59,6 +59,7 @@ class Instance:
             "ADDRESS_HASH_KEY": "only-for-tests",
             "POSTAL_ADDRESS": "1 Test Street, Testville",
             "EMAIL_PROVIDER": "smtp",
+            "SOURCES": "huggingface",
             **environment,
         }
 

@@ -122,6 +122,14 @@ def test_the_footer_names_a_source_that_failed():
     assert checked[-1] == "arXiv could not be read: the list of 8 July will come with a later digest."
 
 
+def test_the_footer_says_why_a_source_had_nothing():
+    edition = make_edition(D, coverage=[note(new=2), note("empty", source="arxiv", reason="Thanksgiving")])
+
+    checked = rendering.digest(make(make_paper(), edition=edition)).checked
+
+    assert checked[-1] == "arXiv had nothing new: Thanksgiving."
+
+
 def test_a_failed_source_has_a_short_mail_of_its_own():
     edition = make_edition(D, coverage=[note("failed")])
     delivery = make(form="source_late", edition=edition)

@@ -160,6 +160,35 @@ def test_rows_are_ranked_by_their_score_at_the_closing():
     assert rows[0].upvotes == 50
 
 
+def test_a_paper_stands_higher_in_a_field_that_gets_few_votes():
+    an_edition_before()
+    for votes in range(40):
+        listed(D - 40 * DAY, upvotes=votes, categories=["math.LO"])
+        listed(D - 40 * DAY, upvotes=10 * votes, categories=["cs.CL"])
+    quiet = listed(D - DAY, upvotes=30, categories=["math.LO"])
+    loud = listed(D - DAY, upvotes=30, categories=["cs.CL"])
+
+    rows = {row.paper_id: row for row in close(D, NOW).papers.all()}
+
+    assert rows[quiet.pk].parts["upvotes"] == rows[loud.pk].parts["upvotes"]
+    assert rows[quiet.pk].parts["standing"] > 2 * rows[loud.pk].parts["standing"] > 0
+    assert rows[quiet.pk].rank < rows[loud.pk].rank
+
+
+def test_papers_that_only_arxiv_lists_are_ranked_below_those_with_a_vote():
+    an_edition_before()
+    known = {
+        "categories": ["cs.CL", "cs.LG"],
+        "code_url": "https://example.org/c",
+        "project_url": "https://example.org",
+    }
+    bare = listed(D, source="arxiv", upvotes=None, counted_at=None)
+    best = listed(D, source="arxiv", upvotes=None, counted_at=None, **known)
+    voted = listed(D - 3 * DAY, upvotes=1)
+
+    assert list(close(D, NOW).papers.order_by("rank").values_list("paper", flat=True)) == [voted.pk, best.pk, bare.pk]
+
+
 def test_closing_twice_returns_the_same_edition_and_adds_nothing():
     an_edition_before()
     listed(D - DAY)
@@ -195,8 +224,8 @@ def test_an_edition_older_than_the_newest_cannot_be_closed():
 
 def test_the_number_of_queries_does_not_grow_with_the_papers(django_assert_max_num_queries):
     an_edition_before()
-    for _ in range(30):
-        listed(D - DAY)
+    for number in range(30):
+        listed(D - DAY, upvotes=number, categories=[f"cs.{number}"])
 
     with django_assert_max_num_queries(22):
         close(D, NOW)
@@ -205,11 +234,10 @@ def test_the_number_of_queries_does_not_grow_with_the_papers(django_assert_max_n
 # What was checked -------------------------------------------------------------------------------
 
 
-def ran(list_date: dt.date, status: str, hours_before: float = 1) -> None:
+def ran(list_date: dt.date, status: str, hours_before: float = 1, **fields: str) -> None:
     at = NOW - dt.timedelta(hours=hours_before)
-    IngestRun.objects.create(
-        source="huggingface", list_date=list_date, status=status, started_at=at, finished_at=at, error="x"
-    )
+    values = {"source": "huggingface", "list_date": list_date, "status": status, "started_at": at, "finished_at": at}
+    IngestRun.objects.create(**values | {"error": "x"} | fields)
 
 
 def checked() -> tuple[str, list[str], int, str]:
@@ -254,6 +282,33 @@ def test_a_list_that_nobody_asked_for_is_missing():
     an_edition_before()
 
     assert checked() == ("missing", ["2026-07-07"], 0, "")
+
+
+def test_only_sources_that_are_polled_are_noted(settings):
+    an_edition_before()
+    settings.SOURCES = ["huggingface", "arxiv"]
+
+    assert [note["source"] for note in close(D, NOW).coverage] == ["arxiv", "huggingface"]
+
+
+def test_news_of_known_papers_says_nothing_of_a_list():
+    an_edition_before()
+    ran(D - DAY, "ok", kind="revisions")
+
+    assert checked()[0] == "missing"
+
+
+def test_arxivs_list_of_the_day_is_new_on_that_day_and_one_that_was_put_off_says_why(settings):
+    an_edition_before()
+    settings.SOURCES = ["arxiv"]
+    paper = listed(D, source="arxiv")
+    listed(D - 4 * DAY, source="arxiv")
+    assert roles(close(D, NOW)) == {paper.pk: "new"}
+
+    ran(D + DAY, "empty", -23, source="arxiv", note="Thanksgiving")
+    [note] = close(D + DAY, NOW + DAY).coverage
+
+    assert (note["status"], note["reason"]) == ("empty", "Thanksgiving")
 
 
 # By the operator --------------------------------------------------------------------------------

@@ -40,6 +40,24 @@ def test_tick_reports_every_stage(capsys):
     assert [one["edition"] for one in report["deliver"]] == ["2026-07-08"]
 
 
+def test_news_of_known_papers_is_asked_for_after_the_lists(settings, httpserver):
+    settings.SOURCES = ["huggingface", "arxiv"]
+    address = httpserver.url_for("").rstrip("/")
+    settings.ARXIV_API_URL = settings.ARXIV_RSS_URL = settings.ARXIV_OAI_URL = address
+    settings.ARXIV_CATEGORIES = ["cs.CL"]
+    for source in settings.SOURCES:
+        for days in range(8):
+            IngestRun.objects.create(
+                source=source, list_date=NOW.date() - days * DAY, status="ok", started_at=NOW, finished_at=NOW
+            )
+    nothing = "<OAI-PMH xmlns='http://www.openarchives.org/OAI/2.0/'><error code='noRecordsMatch'/></OAI-PMH>"
+    httpserver.expect_request("/oai").respond_with_data(nothing)
+
+    report = tick.ingest(NOW)
+
+    assert [(run["source"], run["kind"], run["status"]) for run in report] == [("arxiv", "revisions", "empty")]
+
+
 def test_a_stage_that_fails_stops_no_other_and_makes_the_status_1(capsys, settings):
     reader = make_subscriber()
     emails.queue(reader, Mail.Kind.WELCOME, timezone.now())

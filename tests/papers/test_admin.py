@@ -1,6 +1,7 @@
 """The operator can look everything up and hide a paper; feed text stays text, and long lists stay cheap."""
 
 import datetime as dt
+import json
 from typing import Any
 
 import pytest
@@ -9,8 +10,9 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
+from papers.ingest import store
 from papers.models import IngestRun, Listing, Paper, Snapshot, SourceState
-from tests.factories import make_paper
+from tests.factories import make_paper, make_record
 
 pytestmark = pytest.mark.django_db
 
@@ -142,6 +144,20 @@ def test_the_operator_fixes_a_field_and_leaves_the_counters(admin_client):
     assert (fixed.title, fixed.is_hidden, fixed.authors) == ("A better title", True, [])
     assert (fixed.upvotes, fixed.arxiv_id) == (10, paper.arxiv_id)
     assert (fixed.listings.count(), fixed.snapshots.count()) == (1, 1)
+
+
+def test_what_the_operator_put_right_outlives_the_next_poll(admin_client):
+    paper = make_paper(title="Wrong", told_by={"title": "huggingface", "abstract": "huggingface"})
+    page = admin_client.get(address("paper_change", paper.pk))
+    form = {key: value for key, value in page.context["adminform"].form.initial.items() if value is not None}
+    form |= {f"{name}-{n}_FORMS": 0 for name in ("listings", "snapshots") for n in ("TOTAL", "INITIAL")}
+    posted = {key: json.dumps(value) if isinstance(value, list) else value for key, value in form.items()}
+    admin_client.post(address("paper_change", paper.pk), posted | {"title": "Right"})
+
+    store("huggingface", [make_record(arxiv_id=paper.arxiv_id, title="Wrong", abstract="New.")], DATE, NOW)
+
+    paper.refresh_from_db()
+    assert (paper.title, paper.abstract) == ("Right", "New.")
 
 
 def test_an_address_that_is_no_web_address_is_no_link(admin_client):

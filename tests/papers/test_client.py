@@ -4,13 +4,15 @@ import gzip
 import re
 import time
 import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from werkzeug import Request, Response
 
 from papers import __version__
-from papers.sources.client import LARGEST_ANSWER, Client, SourceError, user_agent
+from papers.sources.client import LARGEST_ANSWER, Client, Kept, SourceError, user_agent
 
 
 @pytest.fixture
@@ -152,3 +154,150 @@ def test_nobody_there_is_a_short_sentence():
         client.get("/list", {})
 
     assert re.fullmatch(r"http://127\.0\.0\.1:1 could not be read: .*refused.*", str(caught.value))
+
+
+# Several servers of one source ---------------------------------------------------------------------
+
+
+def test_each_configured_server_may_be_asked_and_no_other(httpserver):
+    httpserver.expect_request("/a/rss").respond_with_data("feed")
+    address = httpserver.url_for("").rstrip("/")
+    with Client("http://127.0.0.1:1", f"{address}/a/") as client:
+        assert client.get(f"{address}/a/rss", {}) == b"feed"
+
+        with pytest.raises(SourceError, match="change its address in the settings"):
+            client.get("http://127.0.0.2:9/rss", {})
+
+
+def test_what_a_source_must_be_told_goes_with_every_request(httpserver):
+    httpserver.expect_request("/list", headers={"Authorization": "Bearer secret"}).respond_with_data("[]")
+
+    with Client(httpserver.url_for(""), headers={"Authorization": "Bearer secret"}) as client:
+        assert client.get("/list", {}) == b"[]"
+
+
+def test_a_refusal_is_given_with_the_sources_own_words(httpserver, source):
+    body = "<?xml version='1.0'?><feed><title>Error</title><summary>incorrect id format for abc</summary></feed>"
+    httpserver.expect_request("/list").respond_with_data(body, status=400)
+
+    with pytest.raises(SourceError, match="answered 400 BAD REQUEST: Error incorrect id format for abc"):
+        source.get("/list", {})
+
+
+# Only what has changed -----------------------------------------------------------------------------
+
+
+class Shelf(dict[str, Kept]):
+    """A memory that lasts as long as the test."""
+
+    def recall(self, url: str) -> Kept | None:
+        return self.get(url)
+
+    def keep(self, url: str, kept: Kept) -> None:
+        self[url] = kept
+
+
+@pytest.mark.parametrize(
+    ("sent", "asked"),
+    [
+        ({"ETag": '"v1"'}, {"If-None-Match": '"v1"'}),
+        (
+            {"Last-Modified": "Wed, 01 Jul 2026 08:00:00 GMT"},
+            {"If-Modified-Since": "Wed, 01 Jul 2026 08:00:00 GMT"},
+        ),
+    ],
+)
+def test_an_answer_that_has_not_changed_is_the_one_that_is_known(httpserver, sent, asked):
+    httpserver.expect_oneshot_request("/list").respond_with_data("[1]", headers=sent)
+    httpserver.expect_oneshot_request("/list", headers=asked).respond_with_data("", status=304)
+    shelf = Shelf()
+
+    for _ in range(2):
+        with Client(httpserver.url_for(""), memory=shelf) as client:
+            assert client.get("/list", {"p": "0"}, is_remembered=True) == b"[1]"
+    assert len(httpserver.log) == 2
+
+
+def test_an_answer_that_has_changed_takes_the_place_of_the_old_one(httpserver):
+    shelf = Shelf()
+    for version, body in (("v1", "[1]"), ("v2", "[2]")):
+        httpserver.expect_oneshot_request("/list").respond_with_data(body, headers={"ETag": version})
+        with Client(httpserver.url_for(""), memory=shelf) as client:
+            assert client.get("/list", {}, is_remembered=True) == body.encode()
+
+    assert [kept.etag for kept in shelf.values()] == ["v2"]
+
+
+@pytest.mark.parametrize("headers", [{}, {"ETag": "v1", "Cache-Control": "private, no-store"}])
+def test_what_cannot_be_asked_about_again_is_not_kept(httpserver, headers):
+    httpserver.expect_request("/list").respond_with_data("[1]", headers=headers)
+    shelf = Shelf()
+
+    with Client(httpserver.url_for(""), memory=shelf) as client:
+        client.get("/list", {}, is_remembered=True)
+        client.get("/list", {})
+
+    assert shelf == {}
+
+
+def test_no_change_of_something_that_is_not_known_is_an_error(httpserver, source):
+    httpserver.expect_request("/list").respond_with_data("", status=304)
+
+    with pytest.raises(SourceError, match="answered 304"):
+        source.get("/list", {})
+
+
+# Patience ------------------------------------------------------------------------------------------
+
+
+def test_no_request_is_made_that_the_source_said_it_would_refuse(httpserver, source):
+    used_up = {"RateLimit": '"api";r=0;t=120'}
+    httpserver.expect_request("/list").respond_with_data("[1]", headers=used_up)
+    source.get("/list", {})
+
+    with pytest.raises(SourceError, match="used up") as caught:
+        source.get("/list", {})
+
+    assert len(httpserver.log) == 1
+    assert caught.value.retry_after_s == pytest.approx(120, abs=5)
+
+
+def test_a_limit_that_is_not_reached_delays_nothing(httpserver, source):
+    httpserver.expect_ordered_request("/list").respond_with_data("", 503, headers={"RateLimit": '"api";r=7;t=290'})
+    httpserver.expect_ordered_request("/list").respond_with_data("[1]", headers={"RateLimit": '"api";r=6;t=290'})
+
+    assert source.get("/list", {}) == b"[1]"
+
+
+def test_a_source_that_must_cool_down_is_not_asked_again_at_once(httpserver):
+    httpserver.expect_request("/list").respond_with_data("", status=429)
+
+    with Client(httpserver.url_for(""), cool_down_s=90) as client, pytest.raises(SourceError) as caught:
+        client.get("/list", {})
+
+    assert len(httpserver.log) == 1
+    assert caught.value.retry_after_s is not None
+    assert 30 <= caught.value.retry_after_s <= 150
+
+
+def test_every_request_waits_for_its_turn_and_gives_it_back(httpserver):
+    held: list[str] = []
+
+    class Turn:
+        @contextmanager
+        def turn(self, _: float) -> Iterator[None]:
+            held.append("taken")
+            try:
+                yield
+            finally:
+                held.append("given back")
+
+    def answer(request: Request) -> Response:
+        held.append(f"asked, connection {request.headers['Connection']}")
+        return Response("", status=503) if len(held) == 2 else Response("[1]")
+
+    httpserver.expect_request("/list").respond_with_handler(answer)
+    with Client(httpserver.url_for(""), backoff_s=0, pace=Turn()) as client:
+        assert client.get("/list", {}) == b"[1]"
+
+    assert held == ["taken", "asked, connection close", "given back"] * 2

@@ -33,7 +33,7 @@ def test_it_is_one_of_the_sources():
     source = SOURCES["huggingface"]
 
     assert (source.NAME, source.TITLE, source.LAG) == ("huggingface", "Hugging Face", 1)
-    assert source.base_url() == "https://huggingface.co"
+    assert source.base_urls() == ("https://huggingface.co",)
 
 
 def test_the_nested_fields_are_read():

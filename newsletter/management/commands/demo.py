@@ -22,7 +22,6 @@ from papers.management.base import PaperboyCommand, Result
 from papers.models import IngestRun, Listing
 from papers.sample import sample_pages
 from papers.sources import SOURCES
-from papers.sources.client import Client
 from subscribers.interests import replace_follows
 from subscribers.models import Consent, Subscriber
 
@@ -67,7 +66,7 @@ class Command(PaperboyCommand):
 
     def run(self, options: Mapping[str, Any]) -> Result:  # noqa: ARG002 - it has none of its own
         now = timezone.now()
-        self.stderr.write(f"Asking {SOURCE.base_url()} for its newest list ...", style_func=str)
+        self.stderr.write(f"Asking {SOURCE.TITLE} for its newest list ...", style_func=str)
         papers = live_papers(now) or papers_at_hand(now) or sample_papers(now)
         readers = [subscribe(reader, now) for reader in READERS]
         edition = editions.close(now.date(), timezone.now())
@@ -93,7 +92,7 @@ def refuse_where_people_read() -> None:
 
 def live_papers(now: dt.datetime) -> str:
     """Store the newest list that holds papers, yesterday's to that of five days ago; return what it is, or ''."""
-    with Client(SOURCE.base_url(), attempts=1, budget_s=PATIENCE_S) as client:
+    with SOURCE.client(now, attempts=1, budget_s=PATIENCE_S) as client:
         for days in range(1, DAYS_BACK + 1):
             run = ingest(SOURCE.NAME, now.date() - days * DAY, now=now, client=client)
             if run.status == IngestRun.Status.OK:
