@@ -12,7 +12,7 @@ from django.db.models import Max, QuerySet
 from newsletter import coverage, schedule
 from newsletter.models import Delivery, Edition, EditionPaper
 from papers import trending
-from papers.growth import growth
+from papers.growth import growth, votes_by_field
 from papers.models import Listing, Paper
 
 Role, State = EditionPaper.Role, Edition.State
@@ -23,6 +23,8 @@ FIRST_LISTS = 2  # of each source
 # A paper takes off when its votes doubled since it was new and grew by what few papers get at all
 # (a day's 90th percentile is 38 votes). Further back than a month nothing is looked at.
 TAKE_OFF_VOTES, TAKE_OFF_FACTOR, OLDEST = 20, 2, dt.timedelta(days=30)
+
+SCORED = ("upvotes", "comment_count", "categories", "code_url", "project_url")
 
 # By source, the papers that are new in an edition and their newest list dates.
 New = Mapping[str, Mapping[int, dt.date]]
@@ -129,7 +131,7 @@ def _rows(edition: Edition, new: New, *, earlier_from: dt.date) -> list[EditionP
     past = _past(edition.date, min(earlier_from, edition.date - OLDEST))
     ids = {paper_id for papers in new.values() for paper_id in papers} | past.keys()
     rows = []
-    for pk, paper in Paper.objects.only("upvotes", "comment_count").in_bulk(ids).items():
+    for pk, paper in Paper.objects.only(*SCORED).in_bulk(ids).items():
         row = EditionPaper(edition=edition, paper=paper, upvotes=paper.upvotes)
         row.new_by = sorted(source for source, papers in new.items() if pk in papers)
         if row.new_by:
@@ -161,7 +163,8 @@ def _score(rows: Collection[EditionPaper], date: dt.date, now: dt.datetime) -> N
     ids = [row.paper_id for row in rows]
     listings = Listing.objects.filter(paper__in=ids, list_date__lte=date, stored_at__lte=now).order_by()
     list_dates = dict(listings.values_list("paper").annotate(Max("list_date")))
-    scores = trending.scores([row.paper for row in rows], date, list_dates, growth(ids, None, now))
+    papers, gained = [row.paper for row in rows], growth(ids, None, now)
+    scores = trending.scores(papers, date, list_dates, gained, votes_by_field(date))
     ranked = sorted(rows, key=lambda row: (-scores[row.paper_id].total, row.paper_id))
     for rank, row in enumerate(ranked, start=1):
         score = scores[row.paper_id]

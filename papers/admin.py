@@ -110,13 +110,17 @@ class PaperAdmin(admin.ModelAdmin[Paper]):
 @admin.register(IngestRun)
 class IngestRunAdmin(ReadOnly, admin.ModelAdmin[IngestRun]):
     list_display = [
-        *("source", "kind", "list_date", "status", "started_at", "fetched", "new", "updated", "listed", "rejected"),
-        "remark",
+        *("source", "kind", "list_date", "status", "started_at", "took"),
+        *("fetched", "new", "updated", "listed", "rejected", "remark"),
     ]
     list_filter = ["status", "source", "kind"]
     date_hierarchy = "list_date"
     search_fields = ["error"]
     show_full_result_count = False
+
+    @admin.display(description=_("took"))
+    def took(self, run: IngestRun) -> str:
+        return f"{run.duration.total_seconds():.1f} s" if run.duration is not None else ""
 
     @admin.display(description=_("remark"))
     def remark(self, run: IngestRun) -> str:

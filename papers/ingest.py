@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 LONGEST_FETCH_S = 20 * 60.0  # of one list; well below the time after which a run counts as cut off
 INTERRUPTED = "the run was interrupted"
 
-EVERY_SOURCE = "*"  # the row of SourceState that a store locks
+EVERY_SOURCE = "all sources"  # the row of SourceState that a store locks
 
 COUNTERS = ("upvotes", "comment_count", "github_stars")
 TOLD = (*WINNERS, "is_sample")

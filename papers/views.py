@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_safe
 
-from papers.growth import growth
+from papers.growth import growth, votes_by_field
 from papers.models import IngestRun, Listing, Paper
 from papers.records import bare_id, is_arxiv_id, read_date
 from papers.sources import SOURCES
@@ -25,8 +25,10 @@ PAPERS_PER_PAGE = 100
 PARTS = {
     "upvotes": gettext_lazy("Upvotes"),
     "growth": gettext_lazy("Upvotes gained in the last 24 hours"),
-    "github_stars_growth": gettext_lazy("GitHub stars gained"),
+    "standing": gettext_lazy("Upvotes compared with papers of its field in the last 90 days"),
+    "github_stars_growth": gettext_lazy("GitHub stars gained in the last 24 hours"),
     "comment_count": gettext_lazy("Comments"),
+    "signs": gettext_lazy("Code, a project page, more than one field"),
 }
 
 
@@ -125,7 +127,8 @@ def paper(request: HttpRequest, arxiv_id: str) -> HttpResponse:
 def _current_score(paper: Paper, listings: list[Listing]) -> TrendingScore:
     now = timezone.now()
     list_dates = {paper.pk: listings[0].list_date} if listings else {}
-    return scores([paper], now.date(), list_dates, growth([paper.pk], None, now))[paper.pk]
+    on, gained = now.date(), growth([paper.pk], None, now)
+    return scores([paper], on, list_dates, gained, votes_by_field(on))[paper.pk]
 
 
 def _other_address(arxiv_id: str) -> HttpResponse | None:

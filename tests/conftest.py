@@ -38,7 +38,11 @@ def missing(need: str) -> str:
     """Return how to get what ``need`` stands for, or '' where it is there."""
     if need == "services":
         lacking = [name for name, url in (("PostgreSQL", POSTGRES_URL), ("Redis", REDIS_URL)) if not _answers(url)]
-        return f"no {' and no '.join(lacking)} on its port: `docker compose up postgres redis`" if lacking else ""
+        return (
+            f"no {' and no '.join(lacking)} on its port: start them, or set TEST_POSTGRES_URL and TEST_REDIS_URL"
+            if lacking
+            else ""
+        )
     if need == "browser":
         return "" if Path(CHROMIUM).is_file() else f"no {CHROMIUM}: `apt-get install chromium`"
     if need == "mail":

@@ -158,7 +158,7 @@ class Client:
     @contextmanager
     def _answer(self, url: str, known: Kept | None) -> Iterator[requests.Response]:
         """Send one request when it is our turn, and hold the turn until its answer is read."""
-        self._rest()
+        self._rest(url)
         conditions = {"If-None-Match": known.etag, "If-Modified-Since": known.last_modified} if known else {}
         with self.pace.turn(min(LONGEST_TURN_WAIT_S, self._time_left_s())) if self.pace else nullcontext():
             left_s = self._time_left_s()
@@ -173,11 +173,11 @@ class Client:
             except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
                 raise SourceError(f"{_host(url)} could not be read: {_cause(error)}", is_temporary=True) from error
 
-    def _rest(self) -> None:
+    def _rest(self, url: str) -> None:
         """Wait while the source's own count of our requests stands at its limit."""
         wait_s = self.rested_at - time.monotonic()
         if wait_s > min(LONGEST_WAIT_S, self._time_left_s()):
-            raise SourceError("our requests are used up for now", retry_after_s=wait_s)
+            raise SourceError(f"{_host(url)} allows us no more requests for now", retry_after_s=wait_s)
         if wait_s > 0:
             time.sleep(wait_s)
 

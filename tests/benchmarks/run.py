@@ -14,10 +14,10 @@ from urllib.parse import urlsplit
 
 import psycopg
 
-from tests.conftest import POSTGRES_URL, ROOT
+from tests.conftest import POSTGRES_URL, ROOT, shared_data
 
 # What each benchmark stores its rows in; '' where it needs no database.
-BENCHMARKS = {"ingest": ("sqlite", "postgresql"), "due": ("",)}
+BENCHMARKS = {"ingest": ("sqlite", "postgresql"), "due": ("",), "trending": ("",)}
 
 
 @contextmanager
@@ -61,6 +61,7 @@ def measure(name: str, kind: str, size: str, env: dict[str, str], results: Path)
 def environment(folder: str, url: str) -> dict[str, str]:
     """Return the settings of the embedded default, whatever the developer's own are."""
     ours = {"DJANGO_SETTINGS_MODULE": "newsletter.settings", "ENV_FILE": os.devnull, "LOG_LEVEL": "WARNING"}
+    ours |= {"SHARED_DATA": str(data)} if (data := shared_data()) else {}
     return {"PATH": os.environ["PATH"], "HOME": folder, "VAR_DIR": folder, "DATABASE_URL": url} | ours
 
 

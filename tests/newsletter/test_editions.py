@@ -160,6 +160,35 @@ def test_rows_are_ranked_by_their_score_at_the_closing():
     assert rows[0].upvotes == 50
 
 
+def test_a_paper_stands_higher_in_a_field_that_gets_few_votes():
+    an_edition_before()
+    for votes in range(40):
+        listed(D - 40 * DAY, upvotes=votes, categories=["math.LO"])
+        listed(D - 40 * DAY, upvotes=10 * votes, categories=["cs.CL"])
+    quiet = listed(D - DAY, upvotes=30, categories=["math.LO"])
+    loud = listed(D - DAY, upvotes=30, categories=["cs.CL"])
+
+    rows = {row.paper_id: row for row in close(D, NOW).papers.all()}
+
+    assert rows[quiet.pk].parts["upvotes"] == rows[loud.pk].parts["upvotes"]
+    assert rows[quiet.pk].parts["standing"] > 2 * rows[loud.pk].parts["standing"] > 0
+    assert rows[quiet.pk].rank < rows[loud.pk].rank
+
+
+def test_papers_that_only_arxiv_lists_are_ranked_below_those_with_a_vote():
+    an_edition_before()
+    known = {
+        "categories": ["cs.CL", "cs.LG"],
+        "code_url": "https://example.org/c",
+        "project_url": "https://example.org",
+    }
+    bare = listed(D, source="arxiv", upvotes=None, counted_at=None)
+    best = listed(D, source="arxiv", upvotes=None, counted_at=None, **known)
+    voted = listed(D - 3 * DAY, upvotes=1)
+
+    assert list(close(D, NOW).papers.order_by("rank").values_list("paper", flat=True)) == [voted.pk, best.pk, bare.pk]
+
+
 def test_closing_twice_returns_the_same_edition_and_adds_nothing():
     an_edition_before()
     listed(D - DAY)
@@ -195,8 +224,8 @@ def test_an_edition_older_than_the_newest_cannot_be_closed():
 
 def test_the_number_of_queries_does_not_grow_with_the_papers(django_assert_max_num_queries):
     an_edition_before()
-    for _ in range(30):
-        listed(D - DAY)
+    for number in range(30):
+        listed(D - DAY, upvotes=number, categories=[f"cs.{number}"])
 
     with django_assert_max_num_queries(22):
         close(D, NOW)

@@ -117,8 +117,23 @@ def test_it_gives_up_when_the_source_is_down(httpserver, settings, capsys):
     assert [run["status"] for run in json.loads(capsys.readouterr().out)["runs"]] == ["failed"] * 3
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_it_can_be_stopped_and_goes_on_where_it_was(httpserver, tmp_path, number):
+@pytest.mark.django_db
+def test_a_service_manager_ends_it_as_ctrl_c_does(httpserver, settings):
+    settings.HUGGINGFACE_URL = httpserver.url_for("").rstrip("/")
+    before, handlers = signal.getsignal(signal.SIGTERM), []
+
+    def answer(_: Request) -> Response:
+        handlers.append(signal.getsignal(signal.SIGTERM))
+        return Response("[]")
+
+    httpserver.expect_request("/api/daily_papers").respond_with_handler(answer)
+    call_command(*COMMAND, "--days", "2")
+
+    assert handlers == [signal.default_int_handler] * 2
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_it_can_be_stopped_and_goes_on_where_it_was(httpserver, tmp_path):
     asked: list[str] = []
     stopped: list[subprocess.Popen[str]] = []
 
@@ -126,7 +141,7 @@ def test_it_can_be_stopped_and_goes_on_where_it_was(httpserver, tmp_path, number
         date = request.args["date"]
         asked.append(date)
         if stopped and date == "2026-07-08":
-            stopped.pop().send_signal(number)
+            stopped.pop().send_signal(signal.SIGINT)
             time.sleep(1)
         return Response("[]")
 

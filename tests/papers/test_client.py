@@ -255,7 +255,7 @@ def test_no_request_is_made_that_the_source_said_it_would_refuse(httpserver, sou
     httpserver.expect_request("/list").respond_with_data("[1]", headers=used_up)
     source.get("/list", {})
 
-    with pytest.raises(SourceError, match="used up") as caught:
+    with pytest.raises(SourceError, match="allows us no more requests for now") as caught:
         source.get("/list", {})
 
     assert len(httpserver.log) == 1

@@ -213,8 +213,10 @@ def test_the_score_is_explained_by_parts_that_add_up(client):
     assert [str(part.label) for part in parts] == [
         "Upvotes",
         "Upvotes gained in the last 24 hours",
-        "GitHub stars gained",
+        "Upvotes compared with papers of its field in the last 90 days",
+        "GitHub stars gained in the last 24 hours",
         "Comments",
+        "Code, a project page, more than one field",
     ]
     assert sum(part.value for part in parts) == response.context["score"].total
     assert parts[1].value > 0

@@ -157,7 +157,8 @@ def _as_json(run: IngestRun) -> dict[str, object]:
 
 
 def _as_line(run: IngestRun) -> str:
+    what = run.source if run.kind == IngestRun.Kind.LIST else f"{run.source} {run.kind}"
     if run.status == IngestRun.Status.FAILED:
-        return f"{run.source} {run.list_date} failed: {run.error}"
+        return f"{what} {run.list_date} failed: {run.error}"
     counts = ", ".join(f"{getattr(run, name)} {name}" for name in ("fetched", "new", "updated", "listed", "rejected"))
-    return f"{run.source} {run.list_date} {run.status}: {counts}" + (f" ({run.note})" if run.note else "")
+    return f"{what} {run.list_date} {run.status}: {counts}" + (f" ({run.note})" if run.note else "")

@@ -8,7 +8,7 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 from django.utils import timezone
 
-from papers.growth import growth
+from papers.growth import growth, votes_by_field
 from papers.management.base import PaperboyCommand, Result, iso_date
 from papers.models import Listing, Paper
 from papers.query import QueryError, parse
@@ -35,7 +35,7 @@ class Command(PaperboyCommand):
         listed = _listed(_dates(options["date"], options["days"]))
         papers = Paper.objects.visible().in_bulk(listed)
         now = timezone.now()
-        trending = scores(papers.values(), now.date(), listed, growth(papers, None, now))
+        trending = scores(papers.values(), now.date(), listed, growth(papers, None, now), votes_by_field(now.date()))
         selection = select(
             build_index(papers.values()),
             {pk: score.total for pk, score in trending.items()},
