@@ -7,6 +7,7 @@ from papers.models import Answer
 from papers.sources.client import Kept
 
 KEPT_FOR = dt.timedelta(days=3)  # today's and yesterday's lists are the ones polled again
+MOST_KEPT = 40  # a backfill passes thousands of lists that nobody asks for again
 
 
 class Memory:
@@ -26,6 +27,8 @@ class Memory:
         return Kept(answer.etag, answer.last_modified, zlib.decompress(answer.body)) if answer else None
 
     def keep(self, url: str, kept: Kept) -> None:
-        Answer.objects.filter(source=self.source, kept_at__lt=self.now - KEPT_FOR).delete()
+        newest = Answer.objects.filter(source=self.source, kept_at__gte=self.now - KEPT_FOR).order_by("-kept_at", "-pk")
+        kept_on = list(newest.values_list("pk", flat=True)[:MOST_KEPT])
+        Answer.objects.filter(source=self.source).exclude(pk__in=kept_on).delete()
         values = {"etag": kept.etag, "last_modified": kept.last_modified, "body": zlib.compress(kept.body)}
         Answer.objects.update_or_create(source=self.source, url=url, defaults={**values, "kept_at": self.now})

@@ -8,6 +8,7 @@ from werkzeug import Request, Response
 
 from papers.ingest import ingest
 from papers.models import Answer, IngestRun, Listing, Paper, Snapshot
+from papers.sources.memory import MOST_KEPT
 from tests.factories import make_daily_item
 
 pytestmark = pytest.mark.django_db
@@ -63,3 +64,12 @@ def test_answers_are_forgotten_after_days(upstream):
 
     assert not Answer.objects.filter(url="https://gone.example.org/").exists()
     assert IngestRun.objects.filter(status="ok").count() == 2
+
+
+def test_a_backfill_leaves_no_thousands_of_answers(upstream):
+    for days in range(30):
+        ingest("huggingface", DATE - dt.timedelta(days=days), now=NOW)
+
+    assert len(upstream) == 60
+    assert Answer.objects.count() <= MOST_KEPT + 1
+    assert Answer.objects.filter(url__contains=f"{DATE - dt.timedelta(days=29)}").count() == 2
