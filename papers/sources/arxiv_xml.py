@@ -12,11 +12,19 @@ from xml.etree import ElementTree as ET
 
 from django.conf import settings
 
-from papers.latex import without_latex
-from papers.records import LONGEST_ABSTRACT, LONGEST_NAME, LONGEST_TITLE, Page, PaperRecord, Reject, bare_id
+from papers.records import Page, PaperRecord, Reject, bare_id
 from papers.sources import arxiv_calendar as calendar
+from papers.sources.arxiv_fields import (
+    is_withdrawn,
+    read_categories,
+    read_id,
+    read_names,
+    read_text,
+    read_title,
+    split_names,
+)
 from papers.sources.client import SourceError
-from papers.text import prose, readable
+from papers.text import readable
 
 Element = ET.Element
 Reader = Callable[[Element], PaperRecord]
@@ -135,16 +143,16 @@ _DESCRIPTION = re.compile(r"\s*arXiv:\S+\s+Announce Type:\s*([\w-]*)\s+Abstract:
 
 def _announced(item: _Item) -> PaperRecord:
     """Return what the feed tells; an item that only brings a known paper up to date is not listed."""
-    arxiv_id, version = _id(item.place)
+    arxiv_id, version = read_id(item.place)
     head = _DESCRIPTION.match(item.description)
     abstract = item.description[head.end() :] if head else item.description
     announced_as = item.announce_type or (head[1] if head else "") or "new"
     return PaperRecord(
         arxiv_id=arxiv_id,
-        title=_title(item.title),
-        abstract=_abstract(abstract),
-        authors=_names(", ".join(item.creators)),
-        categories=_categories(item.categories),
+        title=read_title(item.title),
+        abstract=read_text(abstract),
+        authors=split_names(", ".join(item.creators)),
+        categories=read_categories(item.categories),
         version=version,
         # The feed has no comments, so a withdrawal may go unsaid there: only “yes” means something.
         is_withdrawn=is_withdrawn(version, "", abstract) or None,
@@ -196,20 +204,20 @@ def _entry(entry: Element) -> PaperRecord:
 
 def _found(entry: Element, categories: list[str]) -> PaperRecord:
     """Return an entry of the search API, which tells when a paper was submitted and not when it was announced."""
-    arxiv_id, version = _id(_text(entry, f"{ATOM}id"))
+    arxiv_id, version = read_id(_text(entry, f"{ATOM}id"))
     submitted_at = _moment(_text(entry, f"{ATOM}published"))
     updated_at = _moment(_text(entry, f"{ATOM}updated"))
     abstract, comment = _text(entry, f"{ATOM}summary"), _text(entry, f"{ARXIV}comment")
     return PaperRecord(
         arxiv_id=arxiv_id,
-        title=_title(_text(entry, f"{ATOM}title")),
-        abstract=_abstract(abstract),
-        authors=_each_name(_text(author, f"{ATOM}name") for author in entry.iterfind(f"{ATOM}author")),
-        categories=_categories(categories),
+        title=read_title(_text(entry, f"{ATOM}title")),
+        abstract=read_text(abstract),
+        authors=read_names(_text(author, f"{ATOM}name") for author in entry.iterfind(f"{ATOM}author")),
+        categories=read_categories(categories),
         submitted_on=submitted_at.date() if submitted_at else None,
         updated_on=updated_at.date() if updated_at else None,
         version=version,
-        comment=_abstract(comment),
+        comment=read_text(comment),
         is_withdrawn=is_withdrawn(version, comment, abstract),
         list_date=calendar.list_date(submitted_at) if submitted_at else None,
     )
@@ -261,14 +269,14 @@ def _raw(paper: Element) -> PaperRecord:
     abstract, comment = _text(paper, f"{RAW}abstract"), _text(paper, f"{RAW}comments")
     return PaperRecord(
         arxiv_id=bare_id(_text(paper, f"{RAW}id")),
-        title=_title(_text(paper, f"{RAW}title")),
-        abstract=_abstract(abstract),
-        authors=_names(_text(paper, f"{RAW}authors")),
-        categories=_categories(_text(paper, f"{RAW}categories").split()),
+        title=read_title(_text(paper, f"{RAW}title")),
+        abstract=read_text(abstract),
+        authors=split_names(_text(paper, f"{RAW}authors")),
+        categories=read_categories(_text(paper, f"{RAW}categories").split()),
         submitted_on=versions[0][1].date() if versions and versions[0][0] == 1 else None,
         updated_on=updated_at.date() if updated_at else None,
         version=version,
-        comment=_abstract(comment),
+        comment=read_text(comment),
         is_withdrawn=is_withdrawn(version, comment, abstract),
         is_listed=False,
     )
@@ -288,90 +296,16 @@ def _plain(paper: Element, space: str) -> PaperRecord:
     created, updated = _moment(_text(paper, f"{space}created")), _moment(_text(paper, f"{space}updated"))
     return PaperRecord(
         arxiv_id=bare_id(_text(paper, f"{space}id")),
-        title=_title(_text(paper, f"{space}title")),
-        abstract=_abstract(abstract),
-        authors=_each_name(
+        title=read_title(_text(paper, f"{space}title")),
+        abstract=read_text(abstract),
+        authors=read_names(
             f"{_text(author, f'{space}forenames')} {_text(author, f'{space}keyname')} {_text(author, f'{space}suffix')}"
             for author in paper.iterfind(f"{space}authors/{space}author")
         ),
-        categories=_categories(_text(paper, f"{space}categories").split()),
+        categories=read_categories(_text(paper, f"{space}categories").split()),
         submitted_on=created.date() if created else None,
         updated_on=(updated or created).date() if updated or created else None,  # type: ignore[union-attr]
-        comment=_abstract(comment),
+        comment=read_text(comment),
         is_withdrawn=is_withdrawn(None, comment, abstract),
         is_listed=False,
     )
-
-
-# Fields -----------------------------------------------------------------------------------------
-
-_VERSIONED = re.compile(r".*[^v]v([1-9]\d{0,3})", re.ASCII | re.DOTALL)
-
-
-def _id(place: str) -> tuple[str, int | None]:
-    """Return the bare id and the version of ``http://arxiv.org/abs/2203.01250v3`` or ``oai:arXiv.org:2203.01250v3``."""
-    text = place.strip()[:200]
-    text = text.rpartition("/abs/")[2] or text
-    version = _VERSIONED.fullmatch(text)
-    return bare_id(text), int(version[1]) if version else None
-
-
-def _title(text: str) -> str:
-    title = prose(text)
-    if len(title) > LONGEST_TITLE:
-        raise ValueError(f"the title has {len(title)} characters")
-    return title
-
-
-def _abstract(text: str) -> str:
-    return prose(text[: 2 * LONGEST_ABSTRACT])[:LONGEST_ABSTRACT].rstrip()
-
-
-def _categories(terms: Iterable[str]) -> tuple[str, ...]:
-    words = (readable(term)[:40] for term in terms)
-    return tuple(dict.fromkeys(word for word in words if re.fullmatch(r"[a-z-]+(?:\.[A-Za-z-]+)?", word)))
-
-
-# What stands in brackets behind a name is where its bearer works.
-_BRACKETS = re.compile(r"\([^()]*\)")
-_BETWEEN_NAMES = re.compile(r"[,;] ?(?:and |& )?| (?:and|&) |: ")  # a collaboration: its members
-_SUFFIX = re.compile(r"(?:jr|sr|ii|iii|iv)\.?", re.IGNORECASE)
-_AND_OTHERS = re.compile(r" ?\b(?:et al\.?|others)$", re.IGNORECASE)
-
-
-def _names(text: str) -> tuple[str, ...]:
-    """Return the authors of one joined string: ``A. One (MIT), B. Two, Jr., and C. Three``."""
-    text = readable(text)
-    for _ in range(3):  # brackets in brackets
-        text = _BRACKETS.sub("", text)
-    names: list[str] = []
-    for name in _BETWEEN_NAMES.split(without_latex(text)):
-        if names and _SUFFIX.fullmatch(name.strip()):
-            names[-1] += f", {name.strip()}"
-        else:
-            names.append(name)
-    return _each_name(names)
-
-
-def _each_name(names: Iterable[str]) -> tuple[str, ...]:
-    cleaned = (_AND_OTHERS.sub("", prose(name)[:LONGEST_NAME].strip(" :")) for name in names)
-    return tuple(name for name in cleaned if any(map(str.isalpha, name)))
-
-
-# There is no flag. “Withdrawn from a conference” is another matter, and so are things that papers
-# write about: withdrawn drugs, troops, funds.
-_COMMENT_SAYS = re.compile(
-    r"\bwithdrawn\b(?!\s+from\s+(?!arxiv))|\bwithdrawal of (?:this|the) (?:paper|article)", re.IGNORECASE
-)
-_ABSTRACT_SAYS = re.compile(
-    r"\b(?:this|the)\s+(?:arxiv\s+)?(?:paper|article|submission|manuscript|preprint|work|version|note)"
-    r"(?:\s+and\s+\w+)?\s+(?:has|have|is|was|were)\s+(?:been\s+)?(?:temporarily\s+)?withdrawn\b",
-    re.IGNORECASE,
-)
-
-
-def is_withdrawn(version: int | None, comment: str, abstract: str) -> bool:
-    """Whether arXiv says that a paper was withdrawn, which makes a new version of it."""
-    if version == 1:
-        return False
-    return bool(_COMMENT_SAYS.search(comment) or _ABSTRACT_SAYS.search(abstract[:1_000]))

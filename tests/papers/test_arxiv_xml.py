@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from papers.records import Page, PaperRecord
-from papers.sources.arxiv_xml import is_withdrawn, parse
+from papers.sources.arxiv_fields import is_withdrawn
+from papers.sources.arxiv_xml import parse
 from papers.sources.client import SourceError
 
 ITEM = """<item>
