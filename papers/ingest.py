@@ -4,6 +4,7 @@ import datetime as dt
 import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -140,7 +141,8 @@ def store(source: str, records: Sequence[PaperRecord], list_date: dt.date, now: 
         changed = [row for arxiv_id, row in rows.items() if _differs(row, known.get(arxiv_id), row)]
         upsert(Paper, changed, unique="arxiv_id")
         ids = _ids(known, rows)
-        listed = _list(source, {ids[r.arxiv_id]: r.list_date or list_date for r in told if r.is_listed}, now)
+        dates = {ids[r.arxiv_id]: r.list_date or list_date for r in told if r.is_listed}
+        listed = _list(source, dates, {paper.pk for paper in known.values()}, now)
         _take_snapshots(source, {ids[r.arxiv_id]: r for r in told}, now)
     old = {arxiv_id: row for arxiv_id, row in rows.items() if arxiv_id in known}
     updated = sum(_differs(row, known[arxiv_id], TOLD) for arxiv_id, row in old.items())
@@ -195,16 +197,17 @@ def _ids(known: Mapping[str, Paper], rows: Iterable[str]) -> dict[str, int]:
     return {arxiv_id: paper.pk for arxiv_id, paper in known.items()} | dict(found)
 
 
-def _list(source: str, dates: Mapping[int, dt.date], now: dt.datetime) -> int:
+def _list(source: str, dates: Mapping[int, dt.date], known: AbstractSet[int], now: dt.datetime) -> int:
     """Write the listings that are new and return their number; the time of an old one never changes."""
-    known: defaultdict[int, set[dt.date]] = defaultdict(set)
-    for paper_id, date in Listing.objects.filter(source=source, paper__in=dates).values_list("paper_id", "list_date"):
-        known[paper_id].add(date)
+    before: defaultdict[int, set[dt.date]] = defaultdict(set)
+    listings = Listing.objects.filter(source=source, paper__in=known & dates.keys())
+    for paper_id, date in listings.values_list("paper_id", "list_date"):
+        before[paper_id].add(date)
     is_once = source in SOURCES and SOURCES[source].IS_ANNOUNCED_ONCE
     new = [
         {"paper": paper_id, "source": source, "list_date": date, "stored_at": now}
         for paper_id, date in dates.items()
-        if not (known[paper_id] if is_once else date in known[paper_id])
+        if not (before[paper_id] if is_once else date in before[paper_id])
     ]
     insert_missing(Listing, new)
     return len(new)

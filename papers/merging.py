@@ -45,18 +45,20 @@ def merge(known: Paper | None, record: PaperRecord, source: str) -> Merged:
     What the record does not say stays; what a better source said stays; of one source, what it
     said of an older version than the one that is known only fills gaps: its answers lag.
     """
-    values = {name: getattr(known, name) for name in WINNERS} if known else {}
-    told_by: dict[str, str] = dict(known.told_by) if known else {}
-    is_older = bool(known and record.version and known.version and record.version < known.version)
-    for name in WINNERS:
-        value = getattr(record, name)
-        if value in ("", (), None):
-            continue
-        is_gap = name not in told_by and not values.get(name)
+    said = {name: _column(value) for name in WINNERS if (value := getattr(record, name)) or value is False}
+    if known is None:
+        return Merged(said, dict.fromkeys(said, source))
+    values, told_by = {name: getattr(known, name) for name in WINNERS}, dict(known.told_by)
+    is_older = bool(record.version and known.version and record.version < known.version)
+    for name, value in said.items():
+        is_gap = name not in told_by and not values[name]
         if is_gap or (not is_older and _may_tell(source, told_by.get(name), name)):
-            values[name] = list(value) if isinstance(value, tuple) else value
-            told_by[name] = source
+            values[name], told_by[name] = value, source
     return Merged(values, told_by)
+
+
+def _column(value: object) -> object:
+    return list(value) if isinstance(value, tuple) else value
 
 
 def _may_tell(source: str, teller: str | None, field: str) -> bool:
