@@ -161,6 +161,8 @@ def test_it_can_be_stopped_and_goes_on_where_it_was(httpserver, tmp_path):
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            # A runner in the background ignores Ctrl-C, and so would its children.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
         )
 
     def result(process: subprocess.Popen[str]) -> tuple[int, list[dict[str, Any]], str]:
