@@ -43,7 +43,7 @@ check: .venv/.dev ## linters, types, templates, migrations, the deployment's set
 	if [ -n "$$failed" ]; then echo "Failed: $${failed#, }"; exit 1; fi; \
 	echo "All checks passed."
 
-bench: .venv/.test ## the benchmarks, a line of JSON each (SIZE=full, ONLY=name)
+bench: .venv/.test var/peers/.installed ## the benchmarks, a line of JSON each (SIZE=full, ONLY=name)
 	@$(PY) -m tests.benchmarks.run --size "$(SIZE)" --only "$(ONLY)"
 
 shots: .venv/.test ## pictures of the mails and pages in var/shots/ (README=1 also renews the one in docs/)
@@ -72,3 +72,10 @@ shots: .venv/.test ## pictures of the mails and pages in var/shots/ (README=1 al
 	@echo "Installing the tools ..."
 	@$(PIP) requirements/dev.txt
 	@touch .venv/.run .venv/.test $@
+
+# The peers' packages have names of ours among them: they get a virtualenv of their own.
+var/peers/.installed: requirements/bench.txt | .venv/bin/python
+	@echo "Installing what the benchmarks compare with ..."
+	@$(PY) -m venv --clear var/peers
+	@var/peers/bin/python -m pip --disable-pip-version-check --no-input -qq install --require-hashes -r requirements/bench.txt
+	@touch $@

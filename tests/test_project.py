@@ -80,7 +80,7 @@ def test_the_path_of_a_machine_is_recognised(folder):
     assert MACHINE_PATHS.search(f"see '/{folder}/x'")
 
 
-@pytest.mark.parametrize("name", ["run", "test", "dev"])
+@pytest.mark.parametrize("name", ["run", "test", "dev", "bench"])
 def test_every_requirement_is_pinned_and_has_its_hashes(name):
     lines = (ROOT / "requirements" / f"{name}.txt").read_text().replace("\\\n", " ").splitlines()
 
@@ -90,23 +90,29 @@ def test_every_requirement_is_pinned_and_has_its_hashes(name):
 
 
 def test_each_file_of_requirements_holds_the_one_before_it_at_the_same_versions():
-    run, test, dev = requirements("run"), requirements("test"), requirements("dev")
+    run, test, dev, bench = (requirements(name) for name in ("run", "test", "dev", "bench"))
 
     assert run.items() <= test.items()
     assert test.items() <= dev.items()
+    assert run.items() <= bench.items()
+
+
+def _own_extras(requirement: Requirement, extras: dict[str, list[str]]) -> list[Requirement]:
+    """Return what the requirement asks for: `paperboy[fast]` is what that extra lists."""
+    if requirement.name != "paperboy":
+        return [requirement]
+    return [Requirement(line) for extra in requirement.extras for line in extras[extra]]
 
 
 def test_the_requirements_are_compiled_from_the_project_file():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
+    of = {"run": [], "test": ["test"], "dev": ["test", "dev"], "bench": ["bench"]}
 
-    for name, wanted in (
-        ("run", project["dependencies"]),
-        ("test", project["dependencies"] + extras["test"]),
-        ("dev", project["dependencies"] + extras["test"] + extras["dev"]),
-    ):
+    for name, wanted in of.items():
         pinned = requirements(name)
-        for requirement in map(Requirement, wanted):
+        written = map(Requirement, sum((extras[extra] for extra in wanted), project["dependencies"]))
+        for requirement in (each for one in written for each in _own_extras(one, extras)):
             version, _ = pinned[canonicalize_name(requirement.name)]
             assert requirement.specifier.contains(version.removeprefix("=="), prereleases=True), requirement
 
