@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from django.conf import settings
 from django.core.mail import EmailMessage
 from django.db import transaction
 from django.db.models import Exists, F, Max, OuterRef, Q, QuerySet
@@ -27,8 +28,8 @@ logger = logging.getLogger(__name__)
 
 State, Reason = Delivery.State, Delivery.Reason
 
-CHUNK_SIZE = 200
-LEASE = dt.timedelta(minutes=10)
+CHUNK_SIZE = settings.CHUNK_SIZE
+LEASE = dt.timedelta(seconds=settings.CHUNK_LEASE_S)
 SENDABLE = [Edition.State.CLOSED, Edition.State.SENDING]
 MAX_ATTEMPTS = 8
 # Minutes to wait after each attempt: from a server that stumbles to one that is down for hours.

@@ -192,6 +192,10 @@ ARXIV_ANNOUNCED = env.list("ARXIV_ANNOUNCED", default=["new", "cross"])
 # arXiv's feed is just out then, and yesterday's Daily Papers list has a day's votes.
 EDITION_CLOSES_AT = env.str("EDITION_CLOSES_AT", default="00:30 America/New_York")
 
+# Deliveries that one task works on, and how long it has them to itself unless it renews the lease in time.
+CHUNK_SIZE = 200
+CHUNK_LEASE_S = 600
+
 # Web ------------------------------------------------------------------------------------------
 
 # How many reverse proxies stand in front; their X-Forwarded-For and X-Forwarded-Proto are believed.
