@@ -11,6 +11,8 @@ urlpatterns = [
     path("livez", views.livez, name="livez"),
     path("readyz", views.readyz, name="readyz"),
     path("robots.txt", views.robots, name="robots"),
+    path("m/<str:token>/", views.digest, name="digest"),
+    path("r/<str:token>/", views.sent_digests, name="sent_digests"),
     path("m/<str:token>/preferences", views.preferences, name="preferences"),
     path("m/<str:token>/link", views.fresh_link, name="fresh_link"),
     path("", include("subscribers.urls")),

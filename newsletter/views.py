@@ -3,8 +3,12 @@
 import datetime as dt
 
 import redis
+from csp.constants import SELF, UNSAFE_INLINE
+from csp.decorators import csp_update
 from django.conf import settings
+from django.core.paginator import Paginator
 from django.db import DatabaseError, connection
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.urls import reverse
@@ -13,16 +17,19 @@ from django.utils.functional import SimpleLazyObject
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST, require_safe
 
+from newsletter import messages, rendering
 from newsletter.models import Delivery
 from papers.models import Paper
 from subscribers import signup
 from subscribers import views as reader_pages
-from subscribers.models import Mail
+from subscribers.models import Mail, Subscriber
 
 # How long a mail opens its reader's preferences: the mail may be forwarded, or found years later.
 LINK_LASTS = dt.timedelta(days=30)
+DIGESTS_PER_PAGE = 30
 # Nothing below these is of use to a search engine, and each address belongs to one reader.
-ROBOTS = "User-agent: *\nDisallow: /m/\nDisallow: /u/\nDisallow: /c/\nDisallow: /undo/\nDisallow: /admin/\n"
+NOT_FOR_ROBOTS = ("/m/", "/r/", "/u/", "/c/", "/undo/", "/admin/")
+ROBOTS = "\n".join(["User-agent: *", *(f"Disallow: {path}" for path in NOT_FOR_ROBOTS), ""])
 
 
 def site(_request: HttpRequest) -> dict[str, object]:
@@ -68,6 +75,38 @@ def fresh_link(request: HttpRequest, token: str) -> HttpResponse:
         response["Retry-After"] = str(error.retry_after_s)
         return response
     return render(request, "newsletter/link_sent.html")
+
+
+# A mail carries its styles with it, and nothing else: no script of anybody's runs on this page.
+@csp_update({"style-src": [SELF, UNSAFE_INLINE]})  # type: ignore[arg-type]  # its type knows only the request
+@require_safe
+@reader_pages.private
+def digest(request: HttpRequest, token: str) -> HttpResponse:
+    """Show a digest as it was mailed; reading outlives the 30 days of the other links."""
+    found = _composed().filter(token=token).first()
+    if found is None:
+        return _unknown(request)
+    return HttpResponse(messages.message(found).alternatives[0][0])
+
+
+@require_safe
+@reader_pages.private
+def sent_digests(request: HttpRequest, token: str) -> HttpResponse:
+    """List what a reader was sent, newest first; the address can only be read with."""
+    reader = Subscriber.objects.filter(feed_token=token).first()
+    if reader is None:
+        return _unknown(request)
+    sent = _composed().filter(subscriber=reader, state__in=Delivery.SENT).order_by("-edition__date")
+    page = Paginator(sent, DIGESTS_PER_PAGE).get_page(request.GET.get("page"))
+    deliveries = list(page)
+    of = rendering.material(deliveries)
+    context = {"page": page, "digests": [(each.token, rendering.digest(each, of)) for each in deliveries]}
+    return render(request, "newsletter/sent_digests.html", context)
+
+
+def _composed() -> QuerySet[Delivery]:
+    """Return the deliveries that became, or may become, a mail."""
+    return Delivery.objects.select_related("subscriber", "edition", "picks").exclude(picks=None)
 
 
 def _mail_of(token: str) -> Delivery | Mail | None:
