@@ -1,170 +1,200 @@
-"""The language of interests: words, "exact phrases" and -exclusions, read into a ``Query``.
+"""The language of interests, read into a ``Query``.
 
-    query  = piece { piece }
-    piece  = [ "-" ] ( word | '"' words '"' )
+    query       = alternative { "OR" alternative }
+    alternative = piece { piece }
+    piece       = [ "-" ] ( word | '"' words '"' | name ":" ( word | '"' words '"' ) )
+    name        = "author" | "cat" | "like" | "org" | "title"
 
-All words outside quotes are one topic. A later version adds OR and fields; both are refused until
-then, so that what a reader wrote never changes its meaning.
+All words of an alternative that stand outside quotes are one topic. OR, in capitals, parts the
+whole line; what is left out, is left out of the whole line.
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import NamedTuple
 
-from papers.text import HYPHENS, Token, tokens
+from papers.pieces import FIELDS, LONGEST, Piece, QueryError, pieces
+from papers.records import bare_id
+from papers.text import Token, names
 
-VERSION = 1  # of the canonical form
-LONGEST = 200  # characters of a line
-LONGEST_CANONICAL = 600  # one character may fold to three
+__all__ = ["LONGEST", "LONGEST_CANONICAL", "VERSION", "Alternative", "Field", "Query", "QueryError", "Words", "parse"]
 
-FIELDS = frozenset({"author", "cat", "like", "org", "title"})  # of the next version
+VERSION = 2  # of the canonical form
+LONGEST_CANONICAL = 600  # characters; one character of a line may fold to three
 
 # The keys of consecutive words; an acronym in capitals is its own key, all else is folded.
 Words = tuple[str, ...]
 
 
-class QueryError(ValueError):
-    """A line that cannot be read: what is wrong, what to write instead, and where (0 is the first character)."""
+@dataclass(frozen=True, slots=True, order=True)
+class Field:
+    """What must stand in a paper's authors, organisation, title or categories.
 
-    def __init__(self, message: str, position: int) -> None:
-        super().__init__(message)
-        self.message = message
-        self.position = position
+    ``words`` are the folded words of one author's name or of the organisation, the keys of a phrase
+    in the title, or one category: ``cs.cl``, or ``cs.*`` for the archive and all below it.
+    """
 
-    def pointer(self, text: str) -> str:
-        """Return two lines: ``text`` as one line, and a caret under the place."""
-        start = max(0, self.position - 60)
-        line = re.sub(r"[^\x20-\x7e\xa1-\ud7ff]", " ", text[start : self.position + 20])
-        return f"  {line}\n  {' ' * (self.position - start)}^"
+    name: str  # author | cat | org | title
+    words: Words
+
+    def __str__(self) -> str:
+        return f"{self.name}:{_written(self.words)}"
 
 
 @dataclass(frozen=True, slots=True)
-class Query:
-    """What a paper must hold: every topic and every phrase, and none of the exclusions."""
+class Alternative:
+    """What a paper must hold, all of it: topics, phrases, fields, likeness to papers (bare arXiv ids)."""
 
     topics: tuple[Words, ...] = ()
     phrases: tuple[Words, ...] = ()
-    exclusions: tuple[Words, ...] = ()
+    fields: tuple[Field, ...] = ()
+    like: tuple[str, ...] = ()
 
-    @property
-    def canonical(self) -> str:
-        """The one spelling of all queries that mean the same; it reads back as this query."""
+    def __str__(self) -> str:
         return " ".join(
             [
                 *(" ".join(words) for words in self.topics),
-                *(_quoted(words) for words in sorted(self.phrases)),
-                *(f"-{words[0]}" if len(words) == 1 else f"-{_quoted(words)}" for words in sorted(self.exclusions)),
+                *(f'"{" ".join(words)}"' for words in self.phrases),
+                *map(str, self.fields),
+                *(f"like:{arxiv_id}" for arxiv_id in self.like),
             ]
         )
 
 
-def _quoted(words: Words) -> str:
-    return f'"{" ".join(words)}"'
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A paper answers by any of the ``alternatives`` if none of the ``exclusions`` stands in it.
+
+    Both are sorted and distinct, so that queries that mean the same are equal.
+    """
+
+    alternatives: tuple[Alternative, ...]
+    exclusions: tuple[Words | Field, ...] = ()
+
+    @property
+    def canonical(self) -> str:
+        """The one spelling of all queries that mean the same; it reads back as this query."""
+        left_out = (str(part) if isinstance(part, Field) else _written(part) for part in self.exclusions)
+        return " ".join([" OR ".join(map(str, self.alternatives)), *(f"-{part}" for part in left_out)])
+
+
+def _written(words: Words) -> str:
+    return words[0] if len(words) == 1 else f'"{" ".join(words)}"'
 
 
 def parse(text: str) -> Query:
     """Return what ``text`` asks for; raise ``QueryError`` with the place where it cannot be read."""
-    _refuse_too_long(text)
-    pieces = list(_pieces(text))
-    for piece in pieces:
-        _refuse_what_is_not_understood(piece)
-    topic = [piece for piece in pieces if piece.kind == "word" and not piece.is_excluded and piece.tokens]
+    found = pieces(text)
+    wanted = [piece for piece in found if not piece.is_excluded]
+    excluded = [piece for piece in found if piece.is_excluded]
+    if not any(piece.tokens for piece in wanted):
+        raise _nothing_to_look_for(excluded)
     query = Query(
-        topics=(_keys(topic),) if topic else (),
-        phrases=_distinct(piece for piece in pieces if piece.kind == "phrase" and not piece.is_excluded),
-        exclusions=_distinct(piece for piece in pieces if piece.is_excluded),
+        alternatives=tuple(sorted({_alternative(side) for side in _sides(wanted)}, key=str)),
+        exclusions=_exclusions(excluded),
     )
-    if not query.topics and not query.phrases:
-        raise _nothing_to_look_for(pieces)
     if len(query.canonical) > LONGEST_CANONICAL:
         raise QueryError("This is too long once its characters are written out. Write a shorter line.", 0)
     return query
 
 
-# Pieces -----------------------------------------------------------------------------------------
+# Parts ------------------------------------------------------------------------------------------
 
-_PLAIN = dict.fromkeys(map(ord, "“”„‟«»＂"), '"') | dict.fromkeys(map(ord, HYPHENS), "-")
-_PIECE = re.compile(r'(?P<dash>-?)(?:"(?P<phrase>[^"]*)(?P<end>"?)|(?P<word>[^\s"]+)(?=(?P<quote>"?)))')
-_FIELD = re.compile(r"\W*(?P<name>[^\W\d_][\w-]*):(?P<letter>[^\W\d_]?)")
+
+def _sides(wanted: Iterable[Piece]) -> list[list[Piece]]:
+    """Return the pieces between the ORs; raise where there is nothing to look for."""
+    sides: list[list[Piece]] = [[]]
+    last = 0
+    for piece in wanted:
+        if piece.kind == "or":
+            _refuse_empty(sides[-1], piece.position)
+            sides.append([])
+            last = piece.position
+        elif piece.tokens:
+            sides[-1].append(piece)
+    _refuse_empty(sides[-1], last)
+    return sides
+
+
+def _alternative(side: list[Piece]) -> Alternative:
+    topic = [piece for piece in side if piece.kind == "word" and not piece.field]
+    return Alternative(
+        topics=(_keys(topic),) if topic else (),
+        phrases=tuple(sorted({_keys([piece]) for piece in side if piece.kind == "phrase" and not piece.field})),
+        fields=tuple(sorted({_field(piece) for piece in side if piece.field not in {"", "like"}})),
+        like=tuple(sorted({_paper(piece) for piece in side if piece.field == "like"})),
+    )
+
+
+def _exclusions(excluded: list[Piece]) -> tuple[Words | Field, ...]:
+    """Return the distinct exclusions, words before fields."""
+    for piece in excluded:
+        if piece.field == "like":
+            raise QueryError("Only words and the other fields can be left out, such as -survey.", piece.position)
+    words = sorted({_keys([piece]) for piece in excluded if not piece.field})
+    return (*words, *sorted({_field(piece) for piece in excluded if piece.field}))
+
+
 _SHOUTED = re.compile(r"\b[A-Z]{6,}\b")
 
 
-class Piece(NamedTuple):
-    """A word or a phrase as it stands in the line."""
-
-    kind: str  # word | phrase
-    text: str
-    position: int
-    is_excluded: bool
-    has_quote_after: bool
-    tokens: list[Token]
-
-
-def _pieces(text: str) -> Iterator[Piece]:
-    """Yield the pieces of the line; typographic quotes and dashes are as good as plain ones."""
-    for match in _PIECE.finditer(text.translate(_PLAIN)):
-        kind = "word" if match["phrase"] is None else "phrase"
-        quote = match["end"] or match["quote"]
-        yield Piece(kind, match[kind], match.start(), bool(match["dash"]), bool(quote), tokens(match[kind]))
-
-
-def _keys(pieces: list[Piece]) -> Words:
+def _keys(side: list[Piece]) -> Words:
     """Return what the words are compared by; a line in capitals is shouted, not full of acronyms."""
-    is_shouted = any(_SHOUTED.search(piece.text) for piece in pieces)
-    found = [token for piece in pieces for token in piece.tokens]
+    is_shouted = any(_SHOUTED.search(piece.text) for piece in side)
+    found = [token for piece in side for token in piece.tokens]
     return tuple(token.term if is_shouted or _is_or(token) else token.acronym or token.term for token in found)
 
 
 def _is_or(token: Token) -> bool:
-    """Whether the word is the operator to come: it is never a key, since it would read back as one."""
+    """Whether the word is the operator: it is never a key, since it would read back as one."""
     return token.acronym == "OR"
 
 
-def _distinct(pieces: Iterable[Piece]) -> tuple[Words, ...]:
-    return tuple(sorted({_keys([piece]) for piece in pieces}))
+# Fields -----------------------------------------------------------------------------------------
+
+_CATEGORY = re.compile(r"[a-z]+(?:-[a-z]+)*(?:\.(?:[a-z]+(?:-[a-z]+)*|\*))?", re.ASCII)
+
+
+def _field(piece: Piece) -> Field:
+    if piece.field == "cat":
+        return Field("cat", (_category(piece),))
+    return Field(piece.field, _keys([piece]) if piece.field == "title" else names(_name(piece)))
+
+
+def _name(piece: Piece) -> str:
+    """Return an author's name as it stands under papers: ``Li, Fei-Fei`` is Fei-Fei Li."""
+    last, comma, first = piece.text.partition(",")
+    return f"{first} {last}" if comma and piece.field == "author" else piece.text
+
+
+def _category(piece: Piece) -> str:
+    """Return the category in lower case; an archive alone, such as ``cs``, stands for all below it."""
+    category = piece.text.strip().lower()
+    if not _CATEGORY.fullmatch(category):
+        raise _bad_value(piece, "is no arXiv category. Write one such as cat:cs.CL, or cat:cs.* for all of cs.")
+    return category if "." in category else f"{category}.*"
+
+
+def _paper(piece: Piece) -> str:
+    try:
+        return bare_id(piece.text)
+    except ValueError:
+        raise _bad_value(piece, f"is no arXiv number. Write one such as {FIELDS['like']}.") from None
+
+
+def _bad_value(piece: Piece, message: str) -> QueryError:
+    return QueryError(f"“{piece.text.strip()[:40]}” {message}", piece.position + piece.is_excluded)
 
 
 # Refusals ---------------------------------------------------------------------------------------
 
 
-def _refuse_too_long(text: str) -> None:
-    if len(text.strip()) > LONGEST:
-        start = len(text) - len(text.lstrip())
-        raise QueryError(f"A line has at most {LONGEST} characters. End it here, or make two of it.", start + LONGEST)
+def _refuse_empty(side: list[Piece], position: int) -> None:
+    if not side:
+        raise QueryError("Write what to look for on both sides of OR, such as robot OR drone.", position)
 
 
-def _refuse_what_is_not_understood(piece: Piece) -> None:
-    if piece.kind == "phrase" and not piece.has_quote_after:
-        raise QueryError(
-            'The quote that opens here is never closed. Write another " where the phrase ends.', piece.position
-        )
-    if piece.kind == "word" and piece.text.startswith("-"):
-        raise QueryError(
-            "Write a dash directly before what you want to leave out, such as -survey, or no dash at all.",
-            piece.position,
-        )
-    if piece.kind == "word" and [_is_or(token) for token in piece.tokens] == [True] and not piece.is_excluded:
-        raise QueryError("OR is not understood yet. Write one line for each of the two.", piece.position)
-    if piece.kind == "word":
-        _refuse_field(piece)
-    if not piece.tokens and (piece.is_excluded or piece.kind == "phrase"):
-        raise QueryError("There is no word here. Write one, or leave the sign out.", piece.position)
-
-
-def _refuse_field(piece: Piece) -> None:
-    field = _FIELD.match(piece.text)
-    if not field:
-        return
-    name, position = field["name"], piece.position + piece.is_excluded + field.start("name")
-    if name.lower() in FIELDS:
-        raise QueryError(f"“{name}:” is not understood yet. Write the words without it.", position)
-    if field["letter"] or (field.end() == len(piece.text) and piece.has_quote_after):
-        raise QueryError(f"“{name}:” is no field. Write a space after the colon if it is part of the words.", position)
-
-
-def _nothing_to_look_for(pieces: list[Piece]) -> QueryError:
-    excluded = [piece for piece in pieces if piece.is_excluded]
+def _nothing_to_look_for(excluded: list[Piece]) -> QueryError:
     if excluded:
         return QueryError(
             "This only leaves things out. Write also what to look for, such as robot -surgery.", excluded[0].position

@@ -13,8 +13,8 @@ from functools import lru_cache
 from itertools import pairwise
 
 from papers.index import SEGMENT, Document, PaperIndex, Segment, Spans, segments
-from papers.query import Query, Words
-from papers.text import STOP_WORDS
+from papers.query import Alternative, Field, Query, Words
+from papers.text import STOP_WORDS, names
 
 # Okapi BM25 with the usual constants: Robertson and Zaragoza, The Probabilistic Relevance
 # Framework: BM25 and Beyond (2009), with the logarithm's argument raised by one so that a word of
@@ -43,43 +43,87 @@ class Evidence:
 
 def answers(index: PaperIndex, query: Query) -> dict[int, float]:
     """Return the papers that answer ``query`` with a score in (0, 1], comparable within the result."""
-    found = _answering(index, query)
-    return _relevance(index, query, found) if found else {}
+    hidden = _excluded(index, query)
+    found = [(side, _answering(index, side) - hidden) for side in query.alternatives]
+    return _best(_relevance(index, side, papers) for side, papers in found if papers)
 
 
 def ranked(index: PaperIndex, query: Query) -> list[tuple[int, float]]:
     """Return all papers that hold a word of ``query``, best first: the answers, then the rest.
 
-    Scores are in (0, 1]; those of answers are above 0.5. A phrase or an exclusion binds the rest too.
+    Scores are in (0, 1]; those of answers are above 0.5. A phrase, a field or an exclusion binds the rest too.
     """
-    found = _answering(index, query)
-    score = _relevance(index, query, found | _holding_some(index, query))
+    hidden, found = _excluded(index, query), answers(index, query)
+    score = _best(
+        _relevance(index, side, (_answering(index, side) | _holding_some(index, side)) - hidden)
+        for side in query.alternatives
+    )
     placed = {paper_id: (value + (paper_id in found)) / 2 for paper_id, value in score.items()}
     return sorted(placed.items(), key=lambda item: (-item[1], item[0]))
 
 
 def hides(index: PaperIndex, query: Query) -> set[int]:
-    """Return the papers that ``query``, as a mute, hides: by phrase or near form, never by single words of a topic."""
-    standing = [index.spans(words).keys() for words in (*query.topics, *query.phrases)]
-    return set.intersection(*map(set, standing)) - _holding_any(index, query.exclusions)
+    """Return the papers that ``query``, as a mute, hides: by phrase, near form or field, never by single words."""
+    hidden = {paper_id for side in query.alternatives for paper_id in _standing(index, side)}
+    return hidden - _excluded(index, query)
 
 
-def _answering(index: PaperIndex, query: Query) -> set[int]:
-    parts = [set(index.spans(words)) for words in query.phrases]
-    parts += [index.spans(words).keys() | _gathered(index, words).keys() for words in query.topics]
-    return set.intersection(*parts) - _holding_any(index, query.exclusions)
+def _best(several: Iterable[dict[int, float]]) -> dict[int, float]:
+    """Return the highest score of each paper."""
+    best: dict[int, float] = {}
+    for scores in several:
+        for paper_id, score in scores.items():
+            best[paper_id] = max(score, best.get(paper_id, 0.0))
+    return dict(sorted(best.items()))
 
 
-def _holding_some(index: PaperIndex, query: Query) -> set[int]:
-    """Return the papers that hold any content word of the topics, all phrases and no exclusion."""
-    held = {paper_id for words in query.topics for spans in _word_spans(index, words) for paper_id in spans}
-    for words in query.phrases:
+def _standing(index: PaperIndex, side: Alternative) -> set[int]:
+    """Return the papers in which the whole topics and phrases stand, and all fields. Likeness is not known yet."""
+    parts = [set(index.spans(words)) for words in (*side.topics, *side.phrases)]
+    parts += [_in_field(index, field) for field in side.fields]
+    return set.intersection(*parts) if parts and not side.like else set()
+
+
+def _answering(index: PaperIndex, side: Alternative) -> set[int]:
+    parts = [set(index.spans(words)) for words in side.phrases]
+    parts += [index.spans(words).keys() | _gathered(index, words).keys() for words in side.topics]
+    parts += [_in_field(index, field) for field in side.fields]
+    return set.intersection(*parts) if parts and not side.like else set()
+
+
+def _holding_some(index: PaperIndex, side: Alternative) -> set[int]:
+    """Return the papers that hold any content word of the topics, all phrases and all fields."""
+    held = {paper_id for words in side.topics for spans in _word_spans(index, words) for paper_id in spans}
+    for words in side.phrases:
         held &= index.spans(words).keys()
-    return held - _holding_any(index, query.exclusions)
+    for field in side.fields:
+        held &= _in_field(index, field)
+    return held if not side.like else set()
 
 
-def _holding_any(index: PaperIndex, several: Iterable[Words]) -> set[int]:
-    return {paper_id for words in several for paper_id in index.spans(words)}
+def _excluded(index: PaperIndex, query: Query) -> set[int]:
+    parts = [_in_field(index, part) if isinstance(part, Field) else index.spans(part) for part in query.exclusions]
+    return {paper_id for part in parts for paper_id in part}
+
+
+def _in_field(index: PaperIndex, field: Field) -> set[int]:
+    if field.name == "title":
+        found = index.spans(field.words).items()
+        return {paper_id for paper_id, spans in found if any(start < SEGMENT for start, _ in spans)}
+    return {paper_id for paper_id, document in index.documents.items() if held_in(document, field)}
+
+
+def held_in(document: Document, field: Field) -> str:
+    """Return the author, the organisation or the category of the paper that ``field`` asks for, or ''."""
+    if field.name == "cat":
+        return next((found for found in document.categories if _is_within(found.lower(), field.words[0])), "")
+    held = document.authors if field.name == "author" else (document.organisation,)
+    return next((name for name in held if f" {' '.join(field.words)} " in f" {' '.join(names(name))} "), "")
+
+
+def _is_within(category: str, wanted: str) -> bool:
+    archive = wanted.removesuffix(".*")
+    return category == archive or (wanted != archive and category.startswith(f"{archive}."))
 
 
 def _gathered(index: PaperIndex, words: Words) -> Spans:
@@ -118,9 +162,11 @@ def _merged(several: Iterable[Spans]) -> Spans:
 # Order ------------------------------------------------------------------------------------------
 
 
-def _relevance(index: PaperIndex, query: Query, papers: set[int]) -> dict[int, float]:
-    """Return a score in (0, 1] for each of ``papers``: half of it the words, half the whole phrases."""
-    parts = (*query.topics, *query.phrases)
+def _relevance(index: PaperIndex, side: Alternative, papers: set[int]) -> dict[int, float]:
+    """Return a score in (0, 1] for each of ``papers``: half the words, half the whole phrases; 1 for fields alone."""
+    parts = (*side.topics, *side.phrases)
+    if not parts:
+        return dict.fromkeys(sorted(papers), 1.0)
     okapi = _okapi(index, [spans for words in parts for spans in _word_spans(index, words)])
     highest = max((okapi.get(paper_id, 0.0) for paper_id in papers), default=0.0) or 1.0
     phrase = [_phrase_weight(index, index.spans(words)) for words in parts]
@@ -160,15 +206,30 @@ def evidence(document: Document, query: Query) -> Evidence | None:
     The title is shown before a sentence of the abstract, and that before a keyword.
     """
     index, parts_of_paper = _alone(document)
-    if document.id not in _answering(index, query):
+    if _excluded(index, query):
         return None
-    parts = [_shown(index, document.id, words) for words in (*query.topics, *query.phrases)]
+    side = next((side for side in query.alternatives if _answering(index, side)), None)
+    if side is None:
+        return None
+    parts = [_shown(index, document.id, words) for words in (*side.topics, *side.phrases)]
+    parts += [index.spans(field.words)[document.id] for field in side.fields if field.name == "title"]
+    if not parts:
+        return _evidence_of_field(document, side.fields[0])
     by_segment = [{start // SEGMENT for start, _ in spans} for spans in parts]
     held = Counter(segment for found in by_segment for segment in found)
     best = min(held, key=lambda segment: (-held[segment], segment))
     segment = parts_of_paper[best]
     marks = _marks(segment, [span for spans in parts for span in spans if span[0] // SEGMENT == best])
     return _excerpt(segment, marks)
+
+
+# What the reader calls the fields.
+FIELD_NAMES = {"author": "authors", "org": "organisation", "cat": "categories"}
+
+
+def _evidence_of_field(document: Document, field: Field) -> Evidence:
+    text = held_in(document, field)
+    return Evidence(FIELD_NAMES[field.name], text, ((0, len(text)),))
 
 
 @lru_cache(maxsize=256)  # many readers get the same papers

@@ -79,13 +79,26 @@ def _token(match: re.Match[str]) -> Token | None:
     return Token(term, *match.span("word"), acronym)
 
 
+def names(text: str) -> tuple[str, ...]:
+    """Return the words of a person's or an organisation's name, folded but for the plural: Jones is not Jone."""
+    words = (match["language"] or match["word"] or "" for match in _WORD.finditer(text))
+    return tuple(folded for word in words if (folded := _folded(_without_accents(word))))
+
+
 @lru_cache(maxsize=100_000)
 def fold(word: str) -> tuple[str, str]:
     """Return the comparable form of one word (lower case, no accents, singular), and its acronym or ''."""
-    plain = _decomposed(_LATEX_ACCENT.sub(r"\1", word))
+    plain = _without_accents(word)
     acronym = _ACRONYM.fullmatch(plain)
-    folded = unicodedata.normalize("NFC", _decomposed(plain.casefold()))
-    return singular(folded), acronym[1] if acronym else ""
+    return singular(_folded(plain)), acronym[1] if acronym else ""
+
+
+def _without_accents(word: str) -> str:
+    return _decomposed(_LATEX_ACCENT.sub(r"\1", word))
+
+
+def _folded(plain: str) -> str:
+    return plain.casefold() if plain.isascii() else unicodedata.normalize("NFC", _decomposed(plain.casefold()))
 
 
 def _decomposed(word: str) -> str:

@@ -23,6 +23,7 @@ PURE = {
     "papers.records",
     "papers.text",
     "papers.latex",
+    "papers.pieces",
     "papers.query",
     "papers.index",
     "papers.ranking",

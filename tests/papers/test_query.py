@@ -4,26 +4,79 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from papers.query import LONGEST, LONGEST_CANONICAL, Query, QueryError, parse
+from papers.query import LONGEST, LONGEST_CANONICAL, Alternative, Field, Query, QueryError, Words, parse
+
+
+def one(*exclusions, **parts) -> Query:
+    return Query((Alternative(**parts),), exclusions)
 
 
 def test_words_are_one_topic():
-    assert parse("diffusion models") == Query(topics=(("diffusion", "model"),))
+    assert parse("diffusion models") == one(topics=(("diffusion", "model"),))
 
 
 def test_quotes_make_a_phrase():
-    assert parse('"chain of thought"') == Query(phrases=(("chain", "of", "thought"),))
+    assert parse('"chain of thought"') == one(phrases=(("chain", "of", "thought"),))
 
 
 def test_a_dash_leaves_out_a_word_or_a_phrase():
-    assert parse('robot -surgery -"remote  surgery" arms') == Query(
-        topics=(("robot", "arm"),), exclusions=(("remote", "surgery"), ("surgery",))
+    assert parse('robot -surgery -"remote  surgery" arms') == one(
+        ("remote", "surgery"), ("surgery",), topics=(("robot", "arm"),)
     )
 
 
 def test_a_phrase_may_stand_beside_a_topic():
-    assert parse('diffusion "chain of thought" models') == Query(
+    assert parse('diffusion "chain of thought" models') == one(
         topics=(("diffusion", "model"),), phrases=(("chain", "of", "thought"),)
+    )
+
+
+def test_or_parts_the_whole_line_and_what_is_left_out_holds_for_all_of_it():
+    assert parse("robot arms OR drones -survey") == parse("robot arms -survey OR drones")
+    assert parse("robot arms OR drones -survey") == Query(
+        (Alternative(topics=(("drone",),)), Alternative(topics=(("robot", "arm"),))), (("survey",),)
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "field"),
+    [
+        ('author:"Fei-Fei Li"', Field("author", ("fei", "fei", "li"))),
+        ('author:"Li, Fei-Fei"', Field("author", ("fei", "fei", "li"))),
+        ("Author:Jones", Field("author", ("jones",))),
+        ("org:DeepMind", Field("org", ("deepmind",))),
+        ("cat:cs.CL", Field("cat", ("cs.cl",))),
+        ("cat:cs.*", Field("cat", ("cs.*",))),
+        ("cat:CS", Field("cat", ("cs.*",))),
+        ("cat:cond-mat.mtrl-sci", Field("cat", ("cond-mat.mtrl-sci",))),
+        ("title:Surveys", Field("title", ("survey",))),
+        ('title:"two words"', Field("title", ("two", "word"))),
+    ],
+)
+def test_a_field_is_a_name_and_what_must_stand_in_it(text, field):
+    assert parse(text) == one(fields=(field,))
+    assert parse(f"robot -{text}") == one(field, topics=(("robot",),))
+
+
+@pytest.mark.parametrize(
+    ("text", "arxiv_id"),
+    [
+        ("like:2401.12345", "2401.12345"),
+        ("like:arXiv:2401.12345v2", "2401.12345"),
+        ("like:cs/0112017", "cs/0112017"),
+        ("like:math.GT/0309136", "math.GT/0309136"),
+    ],
+)
+def test_like_names_a_paper(text, arxiv_id):
+    assert parse(text) == one(like=(arxiv_id,))
+
+
+def test_fields_stand_beside_words_in_their_alternative():
+    assert parse("robot cat:cs.RO OR title:survey") == Query(
+        (
+            Alternative(topics=(("robot",),), fields=(Field("cat", ("cs.ro",)),)),
+            Alternative(fields=(Field("title", ("survey",)),)),
+        )
     )
 
 
@@ -51,6 +104,12 @@ def test_case_plural_hyphen_and_space_do_not_matter(text):
         ('"EITHER OR" robot -OR', 'robot "either or" -or'),
         ("robot -multi-modal", 'robot -"multi modal"'),
         ("robot robot & !!! robots", "robot robot robot"),
+        ("b OR a or b OR b", "a or b OR b"),
+        ('"z" a "b" OR c -e -d', 'a "b" "z" OR c -d -e'),
+        ('org:Meta cat:CS.cl x title:"A  Survey"', 'x cat:cs.cl org:meta title:"a survey"'),
+        ("diffusion (OR) flow", "diffusion OR flow"),
+        ("diffusion ＯＲ flow", "diffusion OR flow"),
+        ("like:2401.12345v3 -cat:math", "like:2401.12345 -cat:math.*"),
     ],
 )
 def test_queries_that_mean_the_same_have_one_canonical_form(text, canonical):
@@ -58,7 +117,11 @@ def test_queries_that_mean_the_same_have_one_canonical_form(text, canonical):
     assert parse(canonical).canonical == canonical
 
 
-@given(st.text(st.characters(), max_size=40) | st.text(st.sampled_from('aB "-:SAMs.+éﬁﷺ½‑“'), max_size=40))
+PARTS = 'aB "-:SAMs.+éﬁﷺ½‑“'
+FIELDS = ["OR", " OR ", "author:", "cat:cs.CL ", "cat:", "org:", "title:", "like:cs/0112017", ",", '"', "-", " "]
+
+
+@given(st.text(st.characters(), max_size=40) | st.lists(st.sampled_from([*PARTS, *FIELDS]), max_size=40).map("".join))
 def test_the_canonical_form_reads_back_as_the_same_query(text):
     try:
         query = parse(text)
@@ -68,7 +131,7 @@ def test_the_canonical_form_reads_back_as_the_same_query(text):
     assert len(query.canonical) <= LONGEST_CANONICAL
 
 
-@given(st.text(st.characters()) | st.text(st.sampled_from('ab "-:“”OR ')))
+@given(st.text(st.characters()) | st.lists(st.sampled_from([*'ab "-:“”OR ', *FIELDS]), max_size=40).map("".join))
 def test_any_text_is_a_query_or_an_error_that_points_into_it(text):
     found = read(text)
 
@@ -77,8 +140,15 @@ def test_any_text_is_a_query_or_an_error_that_points_into_it(text):
         assert found.message == str(found)
         assert found.message.endswith(".")
     else:
-        assert found.topics or found.phrases
-        assert all(words and all(words) for words in found.topics + found.phrases + found.exclusions)
+        assert all(side != Alternative() for side in found.alternatives)
+        assert all(words and all(words) for words in words_in(found))
+
+
+def words_in(query: Query) -> list[Words]:
+    fields = [field for side in query.alternatives for field in side.fields]
+    words = [words for side in query.alternatives for words in (*side.topics, *side.phrases)]
+    left_out = [part.words if isinstance(part, Field) else part for part in query.exclusions]
+    return words + left_out + [field.words for field in fields]
 
 
 def read(text: str) -> Query | QueryError:
@@ -100,16 +170,21 @@ def read(text: str) -> Query | QueryError:
         ("robot -!!", 6, "There is no word here."),
         ("robot - surgery", 6, "Write a dash directly before what you want to leave out"),
         ("robot --surgery", 6, "Write a dash directly before"),
-        ("foo:bar", 0, "“foo:” is no field."),
-        ('robot foo:"bar baz"', 6, "“foo:” is no field."),
-        ("robot -foo:bar", 7, "“foo:” is no field."),
-        ("(foo:bar)", 1, "“foo:” is no field."),
-        ('author:"Fei-Fei Li"', 0, "“author:” is not understood yet. Write the words without it."),
-        ("like:2401.12345", 0, "“like:” is not understood yet."),
-        ("robot Title: survey", 6, "“Title:” is not understood yet."),
-        ("diffusion (OR) flow", 10, "OR is not understood yet."),
-        ("diffusion ＯＲ flow", 10, "OR is not understood yet."),
-        ("diffusion OR flow", 10, "OR is not understood yet. Write one line for each of the two."),
+        ("foo:bar", 0, "“foo:” is no field; there are"),
+        ('robot foo:"bar baz"', 6, "“foo:” is no field; there are"),
+        ("robot -foo:bar", 7, "“foo:” is no field; there are"),
+        ("(foo:bar)", 1, "“foo:” is no field; there are"),
+        ("robot Title: survey", 6, "Write what to look for directly after “title:”, such as title:survey."),
+        ('author:""', 0, "Write what to look for directly after “author:”"),
+        ("robot -org:", 7, "Write what to look for directly after “org:”"),
+        ("(author:li)", 1, "Write a space, or nothing but a dash, before “author:”."),
+        ("cat:cs.CL.x", 0, "“cs.CL.x” is no arXiv category. Write one such as cat:cs.CL"),
+        ("robot like:nonsense", 6, "“nonsense” is no arXiv number."),
+        ("robot -like:2401.12345", 6, "Only words and the other fields can be left out"),
+        ("OR flow", 0, "Write what to look for on both sides of OR"),
+        ("flow OR", 5, "Write what to look for on both sides of OR"),
+        ("flow OR OR arm", 8, "Write what to look for on both sides of OR"),
+        ("flow OR -arm", 5, "Write what to look for on both sides of OR"),
         ("a" * 201, 200, "A line has at most 200 characters."),
         (" " + "a" * 201, 201, "A line has at most 200 characters."),
     ],
@@ -123,7 +198,7 @@ def test_what_cannot_be_read_is_pointed_at(text, position, message):
 
 
 def test_two_hundred_characters_are_not_too_many():
-    assert parse(f"  {'ab ' * 66}ab  ").topics[0][0] == "ab"
+    assert parse(f"  {'ab ' * 66}ab  ").alternatives[0].topics[0][0] == "ab"
 
 
 def test_characters_that_unfold_cannot_outgrow_the_column():

@@ -143,6 +143,38 @@ def test_a_mute_hides_where_all_of_it_stands():
     assert not does_hide(paper("A survey"), 'survey "chain of thought"')
 
 
+# Alternatives and fields --------------------------------------------------------------------------
+
+
+LISTED = Document(1, "A Survey of Arms", "Robots.", (), ("Fei-Fei Li", "Bo Jones"), "Google DeepMind", ("cs.RO",))
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["drones OR robots", 'author:"fei-fei li"', "author:li", 'author:"Li, Fei-Fei"', "org:deepmind", "cat:cs.ro",
+     "cat:cs.*", "cat:cs", "title:surveys", 'title:"survey of arms"', "robots author:jones", "survey -cat:math"],
+)  # fmt: skip
+def test_a_paper_answers_an_alternative_by_all_its_fields(query):
+    assert does_answer(LISTED, query)
+    assert evidence(LISTED, parse(query))
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["drones OR planes", "author:li-fei", "author:jone", "author:L", "org:meta", "cat:math.*", "cat:cs.AI", "cat:c",
+     "title:robots", "robots author:smith", "robots OR arms -cat:cs.*", "survey -author:li", "arms -title:survey"],
+)  # fmt: skip
+def test_a_paper_that_lacks_a_field_or_has_an_excluded_one_is_no_answer(query):
+    assert not does_answer(LISTED, query)
+    assert evidence(LISTED, parse(query)) is None
+
+
+def test_a_mute_hides_by_field_and_by_any_alternative():
+    assert does_hide(LISTED, "org:deepmind")
+    assert does_hide(LISTED, "drones OR robots")
+    assert not does_hide(LISTED, "arms author:smith")
+
+
 # Order ---------------------------------------------------------------------------------------------
 
 DAY = [

@@ -14,7 +14,10 @@ from papers.search import search
 
 
 class Command(PaperboyCommand):
-    help = 'Searches all papers: words, "exact phrases" and -exclusions. Answers come first, then what holds a word.'
+    help = (
+        'Searches all papers: words, "exact phrases", -exclusions, OR, author:, cat:, org: and title:.'
+        " Answers come first, then what holds a word."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
