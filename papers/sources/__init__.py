@@ -14,7 +14,8 @@ from papers.sources.client import Client
 from papers.sources.memory import Memory
 from papers.sources.pace import pace_of
 
-HOURLY_FOR_TWO_DAYS = tuple(dt.timedelta(hours=n) for n in range(48))
+# Votes grow most in two days; what takes off later is seen by one look at the end of each day of the week.
+HOURLY_THEN_DAILY = tuple(dt.timedelta(hours=n) for n in (*range(48), *range(71, 24 * 7, 24)))
 
 
 def _utc_midnight(date: dt.date) -> dt.datetime:
@@ -46,7 +47,7 @@ class Source:
     """How long to leave it alone when it is too busy and does not say until when."""
     opens_at: Callable[[dt.date], dt.datetime] = _utc_midnight
     """When the list of a date can be there at the earliest, in UTC."""
-    POLLED_AFTER: Sequence[dt.timedelta] = HOURLY_FOR_TWO_DAYS
+    POLLED_AFTER: Sequence[dt.timedelta] = HOURLY_THEN_DAILY
     """How long after that a list is read, and read again; within the last seven days."""
     why_no_list: Callable[[dt.date], str] | None = None
     """Return why a date has no list, '' if it must have one. None where nobody can tell: an empty list is a fact."""

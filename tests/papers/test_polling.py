@@ -49,17 +49,27 @@ def test_a_new_instance_looks_a_week_back():
     assert due_dates("huggingface", NOW) == days_ago(0, 1, 2, 3, 4, 5, 6, 7)
 
 
-def test_a_list_is_read_once_more_after_its_last_moment():
+def test_an_older_list_is_read_once_a_day_until_it_is_a_week_old():
     settle(0, 1, 2, 4, 5, 6, 7)
     (date,) = days_ago(3)
-    for hour in (1, 24, 46):
-        ran(date, "ok", dt.datetime.combine(date, dt.time(), dt.UTC) + hour * HOUR)
-    assert due_dates("huggingface", NOW) == [date]
-    assert not is_settled("huggingface", date)
+    midnight = dt.datetime.combine(date, dt.time(), dt.UTC)
+    ran(date, "ok", midnight + 47 * HOUR)
+    assert date not in due_dates("huggingface", midnight + 71 * HOUR - MINUTE)
+    assert date in due_dates("huggingface", midnight + 71 * HOUR)
 
-    ran(date, "empty", dt.datetime.combine(date, dt.time(), dt.UTC) + 47 * HOUR)
+    ran(date, "ok", midnight + 71 * HOUR)
 
     assert due_dates("huggingface", NOW) == []
+
+
+def test_a_list_is_settled_once_it_was_read_after_its_last_moment():
+    (date,) = days_ago(3)
+    midnight = dt.datetime.combine(date, dt.time(), dt.UTC)
+    ran(date, "ok", midnight + 166 * HOUR)
+    assert not is_settled("huggingface", date)
+
+    ran(date, "empty", midnight + 167 * HOUR)
+
     assert is_settled("huggingface", date)
 
 
