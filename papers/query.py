@@ -15,9 +15,20 @@ from dataclasses import dataclass
 
 from papers.pieces import FIELDS, LONGEST, Piece, QueryError, pieces
 from papers.records import bare_id
-from papers.text import Token, names
+from papers.text import Token, names, tokens
 
-__all__ = ["LONGEST", "LONGEST_CANONICAL", "VERSION", "Alternative", "Field", "Query", "QueryError", "Words", "parse"]
+__all__ = [
+    "LONGEST",
+    "LONGEST_CANONICAL",
+    "VERSION",
+    "Alternative",
+    "Field",
+    "Query",
+    "QueryError",
+    "Words",
+    "parse",
+    "plain_topic",
+]
 
 VERSION = 2  # of the canonical form
 LONGEST_CANONICAL = 600  # characters; one character of a line may fold to three
@@ -96,6 +107,11 @@ def parse(text: str) -> Query:
     if len(query.canonical) > LONGEST_CANONICAL:
         raise QueryError("This is too long once its characters are written out. Write a shorter line.", 0)
     return query
+
+
+def plain_topic(text: str) -> Words:
+    """Return the words of ``text`` as one topic: no sign in it means anything, and no length is too much."""
+    return _keys([Piece("word", "", text, 0, is_excluded=False, tokens=tokens(text))])
 
 
 # Parts ------------------------------------------------------------------------------------------
