@@ -13,6 +13,8 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models.functions import Lower
 
+from papers.models import Paper
+
 MAX_FOLLOWS = 50  # interests and mutes of one reader together
 
 
@@ -186,6 +188,26 @@ class Follow(models.Model):
 
     def __str__(self) -> str:
         return self.wording
+
+
+class Vote(models.Model):
+    """A thumb up or down of one reader for one paper; it moves that reader's later rankings and nobody else's."""
+
+    subscriber = models.ForeignKey(Subscriber, on_delete=models.CASCADE, related_name="votes")
+    paper = models.ForeignKey(Paper, on_delete=models.CASCADE, related_name="reader_votes")
+    is_up = models.BooleanField(help_text="More like this; else less, and the paper itself never again.")
+    # Of a thumb down: the interest that is to find fewer such papers. None is the paper as a whole.
+    interest = models.ForeignKey(Interest, on_delete=models.SET_NULL, null=True, blank=True, related_name="votes")
+    at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        ordering = ["-at"]
+        constraints = [
+            models.UniqueConstraint(fields=["subscriber", "paper"], name="vote_once_per_paper"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{'up' if self.is_up else 'down'} {self.paper_id}"
 
 
 class Consent(models.Model):
