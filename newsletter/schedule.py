@@ -140,7 +140,8 @@ def due(
     """
     local_date = now.astimezone(schedule.zone).date()
     newer = [edition for edition in editions if last is None or edition.date > last.edition_date]
-    if not newer or (last and last.local_date == local_date):
+    # Later than today's: who moves west lives some dates a second time.
+    if not newer or (last and last.local_date >= local_date):
         return None
     if last and not was_too_late and not _slot_has_come(schedule, local_date, newer, now):
         return None
