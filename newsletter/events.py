@@ -6,13 +6,13 @@ import json
 from dataclasses import dataclass
 
 from django.db import transaction
-from django.db.models import F, Q, Value
+from django.db.models import Exists, F, OuterRef, Q, Value
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from newsletter.models import Delivery, DeliveryEvent
 from subscribers import emails, signup
-from subscribers.models import Mail, Subscriber, Suppression, hash_address, normalise_address
+from subscribers.models import Mail, Subscriber, Suppression, hash_address
 
 State = Delivery.State
 
@@ -60,6 +60,12 @@ STEPS = {
 PROOF = (State.ACCEPTED, [State.UNKNOWN])
 
 
+# Soft bounces of as many mails in as many days: the mailbox is as good as gone.
+SOFT_BOUNCES, SOFT_WITHIN = 3, dt.timedelta(days=14)
+# How long an event waits for the mail that it is about: our own commit is seconds behind at most.
+ORPHANED = dt.timedelta(hours=1)
+
+
 def record(event: Event) -> bool:
     """Write an event down and do what follows from it; False if it was known.
 
@@ -67,72 +73,114 @@ def record(event: Event) -> bool:
     recipient than the mail's reader suppresses nobody.
     """
     now = timezone.now()
-    delivery, mail = _find(event)
+    about = _find(event)
+    address = event.recipient or (about.subscriber.email if about else "")
     with transaction.atomic():
-        _, is_new = DeliveryEvent.objects.get_or_create(
+        row, is_new = DeliveryEvent.objects.get_or_create(
             key=event.key,
             defaults={
-                "delivery": delivery,
-                "mail": mail,
+                "delivery": about if isinstance(about, Delivery) else None,
+                "mail": about if isinstance(about, Mail) else None,
                 "provider": event.provider[:30],
                 "kind": event.kind[:30],
                 "reason": event.reason[:30],
+                "is_permanent": event.is_permanent,
+                "recipient_hash": hash_address(address) if address else "",
                 "provider_message_id": event.provider_message_id[:200],
                 "detail": event.detail[:500],
                 "occurred_at": event.occurred_at or now,
             },
         )
-        if is_new and delivery:
-            _move(delivery, event, now)
-        if is_new and mail:
-            _move_mail(mail, event, now)
-        if is_new and (row := delivery or mail):
-            _follow(row.subscriber, event, now)
+        if is_new and about:
+            _apply(row, about, now)
     return is_new
 
 
-def _find(event: Event) -> tuple[Delivery | None, Mail | None]:
+def adopt(now: dt.datetime) -> int:
+    """Do what follows from events that came before our own commit of the id that they name; return how many.
+
+    Where a provider gives our metadata back, no event has to wait for this.
+    """
+    waiting = DeliveryEvent.objects.filter(delivery=None, mail=None, received_at__gte=now - ORPHANED)
+    ours = [model.objects.filter(provider_message_id=OuterRef("provider_message_id")) for model in (Delivery, Mail)]
+    found = waiting.exclude(provider_message_id="").filter(Exists(ours[0]) | Exists(ours[1]))
+    return sum(_adopt(row, now) for row in found.order_by("occurred_at", "pk"))
+
+
+def _adopt(row: DeliveryEvent, now: dt.datetime) -> bool:
+    about = _find(Event(row.provider, row.kind, provider_message_id=row.provider_message_id))
+    if about is None:
+        return False
+    owner = {"delivery": about} if isinstance(about, Delivery) else {"mail": about}
+    with transaction.atomic():
+        if not DeliveryEvent.objects.filter(pk=row.pk, delivery=None, mail=None).update(**owner):
+            return False
+        _apply(row, about, now)
+    return True
+
+
+def _find(event: Event) -> Delivery | Mail | None:
     """Return the row the event is about: by our id, then by the provider's."""
     by_ours = Q(message_id=emails.message_id(event.opaque_id)) if event.opaque_id else None
     by_theirs = Q(provider_message_id=event.provider_message_id) if event.provider_message_id else None
     for condition in filter(None, (by_ours, by_theirs)):
-        if delivery := Delivery.objects.select_related("subscriber").filter(condition).first():
-            return delivery, None
-        if mail := Mail.objects.select_related("subscriber").filter(condition).first():
-            return None, mail
-    return None, None
+        for model in (Delivery, Mail):
+            if row := model.objects.select_related("subscriber").filter(condition).first():
+                return row
+    return None
 
 
-def _move(delivery: Delivery, event: Event, now: dt.datetime) -> None:
+def _apply(row: DeliveryEvent, about: Delivery | Mail, now: dt.datetime) -> None:
+    if isinstance(about, Delivery):
+        _move(about, row)
+    else:
+        _move_mail(about, row)
+    _follow(about.subscriber, row, now)
+
+
+def _move(delivery: Delivery, event: DeliveryEvent) -> None:
     state, before = STEPS.get(event.kind, PROOF)
     Delivery.objects.filter(pk=delivery.pk, state__in=before).update(
-        state=state, accepted_at=Coalesce(F("accepted_at"), Value(event.occurred_at or now)), next_attempt_at=None
+        state=state, accepted_at=Coalesce(F("accepted_at"), Value(event.occurred_at)), next_attempt_at=None
     )
 
 
-def _move_mail(mail: Mail, event: Event, now: dt.datetime) -> None:
+def _move_mail(mail: Mail, event: DeliveryEvent) -> None:
     rows = Mail.objects.filter(pk=mail.pk)
     if event.kind in {"bounced", "rejected", "complained"}:
         rows.filter(state__in=[Mail.State.SENDING, Mail.State.UNKNOWN, Mail.State.ACCEPTED]).update(
             state=Mail.State.BOUNCED, error=f"{event.kind}: {event.detail}"[:500]
         )
     else:
-        rows.filter(state=Mail.State.UNKNOWN).update(state=Mail.State.ACCEPTED, accepted_at=event.occurred_at or now)
+        rows.filter(state=Mail.State.UNKNOWN).update(state=Mail.State.ACCEPTED, accepted_at=event.occurred_at)
 
 
-def _follow(subscriber: Subscriber, event: Event, now: dt.datetime) -> None:
+def _follow(subscriber: Subscriber, event: DeliveryEvent, now: dt.datetime) -> None:
     """Suppress or unsubscribe the reader, if the event is about the address that they have."""
-    if event.recipient and normalise_address(event.recipient) != subscriber.email:
+    address_hash = hash_address(subscriber.email)
+    if event.recipient_hash not in {"", address_hash}:
         return
-    if reason := _suppression(event):
-        Suppression.objects.get_or_create(address_hash=hash_address(subscriber.email), reason=reason)
+    if reason := _suppression(event, now):
+        Suppression.objects.get_or_create(address_hash=address_hash, reason=reason)
     if event.kind == "unsubscribed" or (event.kind == "rejected" and event.reason == "unsubscribed"):
         signup.unsubscribe(subscriber, now)
 
 
-def _suppression(event: Event) -> Suppression.Reason | None:
+def _suppression(event: DeliveryEvent, now: dt.datetime) -> Suppression.Reason | None:
     if event.kind == "complained" or (event.kind == "rejected" and event.reason == "spam"):
         return Suppression.Reason.COMPLAINT
     if event.kind in {"bounced", "rejected"} and event.is_permanent:
         return Suppression.Reason.BOUNCE
+    if event.kind == "bounced" and _soft_bounces(event.recipient_hash, now) >= SOFT_BOUNCES:
+        return Suppression.Reason.BOUNCE
     return None
+
+
+def _soft_bounces(address_hash: str, now: dt.datetime) -> int:
+    """Count the mails to an address that bounced softly of late.
+
+    Those that were blocked are left out: it is our reputation that they speak of, not the mailbox.
+    """
+    bounced = DeliveryEvent.objects.filter(kind="bounced", recipient_hash=address_hash, is_permanent=False)
+    lately = bounced.filter(occurred_at__gte=now - SOFT_WITHIN).exclude(reason="blocked")
+    return lately.exclude(delivery=None, mail=None).order_by().values("delivery", "mail").distinct().count()

@@ -230,6 +230,8 @@ class DeliveryEvent(models.Model):
     provider = models.CharField(max_length=30)
     kind = models.CharField(max_length=30)
     reason = models.CharField(max_length=30, blank=True, help_text="Anymail's reject_reason.")
+    is_permanent = models.BooleanField(default=False, help_text="A hard bounce, not one that may pass.")
+    recipient_hash = models.CharField(max_length=64, blank=True, help_text="HMAC of the address.")
     provider_message_id = models.CharField(max_length=200, blank=True)
     detail = models.CharField(max_length=500, blank=True)
     occurred_at = models.DateTimeField()
@@ -237,6 +239,16 @@ class DeliveryEvent(models.Model):
 
     class Meta:
         ordering = ["-occurred_at"]
+        indexes = [
+            # How often an address bounced of late.
+            models.Index(fields=["recipient_hash"], condition=models.Q(kind="bounced"), name="event_bounced"),
+            # What may have come before our own commit of the id that it names: asked every minute.
+            models.Index(
+                fields=["received_at"],
+                condition=models.Q(delivery__isnull=True, mail__isnull=True),
+                name="event_orphaned",
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.kind} {self.occurred_at:%Y-%m-%d %H:%M}"

@@ -1,5 +1,6 @@
 """What the provider reports is handed to the one function that records it."""
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -8,42 +9,55 @@ from django.dispatch import receiver
 
 from newsletter import events
 
-# The reject reasons of an address that cannot receive anything.
-FINAL = {"bounced", "invalid"}
-# Anymail calls Postmark's and Brevo's soft bounces "bounced" like the hard ones: only the
-# provider's own words tell them apart.
-PASSING = ("soft", "transient", "temporary", "undetermined")
+# The reject reasons of an address that cannot receive anything; SendGrid's bounces have none.
+FINAL = {"bounced", "invalid", ""}
+# Anymail calls most providers' soft bounces "bounced" like the hard ones: only the provider's own
+# words tell them apart.
+PASSING = re.compile(r"(?:^|[._ ])(?:soft|transient|temporary|undetermined|blocked|expired)", re.IGNORECASE)
+# SparkPost's classes from "soft bounce" to "transient failure": https://support.sparkpost.com/docs/deliverability/bounce-classification-codes
+PASSING_CLASSES = {"20", "21", "22", "23", "24", "40", "60", "70"}
 
 
 @receiver(signals.tracking)
 def provider_reported(event: signals.AnymailTrackingEvent, esp_name: str, **_: Any) -> None:
     """Translate Anymail's event and record it."""
+    metadata = event.metadata if isinstance(event.metadata, Mapping) else {}
+    reason = event.reject_reason or ""
+    is_refusal = event.event_type == "bounced" or (event.event_type == "rejected" and reason)
     events.record(
         events.Event(
             provider=esp_name,
             kind=event.event_type,
-            opaque_id=str((event.metadata or {}).get("id", "")),
+            opaque_id=str(metadata.get("id", "")),
             provider_message_id=event.message_id or "",
             event_id=event.event_id or "",
             recipient=event.recipient or "",
-            reason=event.reject_reason or "",
+            reason=reason,
             detail=" ".join(filter(None, [event.description, event.mta_response])),
             occurred_at=event.timestamp,
-            is_permanent=event.reject_reason in FINAL and not _may_pass(event.esp_event),
+            is_permanent=bool(is_refusal) and reason in FINAL and not _may_pass(event.esp_event),
         )
     )
 
 
 def _may_pass(raw: object) -> bool:
     """Say whether the provider's own report calls the bounce a soft one."""
-    return any(value.lower().startswith(PASSING) for value in _kinds(raw))
+    return any(_is_soft(key, value) for key, value in _leaves(raw))
 
 
-def _kinds(raw: object) -> Iterator[str]:
-    """Yield the values of all keys that name a type, however deep they stand."""
+def _is_soft(key: str, value: object) -> bool:
+    if key == "hard_bounce":  # Mailjet's
+        return value in (False, "false", 0)
+    if key == "bounce_class":
+        return str(value) in PASSING_CLASSES
+    return key.endswith(("type", "event", "severity")) and isinstance(value, str) and bool(PASSING.search(value))
+
+
+def _leaves(raw: object) -> Iterator[tuple[str, object]]:
+    """Yield the keys, in lower case, and the values that stand in a report, however deep."""
     if isinstance(raw, Mapping):
         for key, value in raw.items():
-            if isinstance(value, str) and str(key).lower().endswith(("type", "event", "severity")):
-                yield value
+            if isinstance(value, Mapping):
+                yield from _leaves(value)
             else:
-                yield from _kinds(value)
+                yield str(key).lower(), value

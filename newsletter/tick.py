@@ -15,7 +15,7 @@ from django.db import transaction
 from django.db.models import Count, Exists, OuterRef
 from django.utils import timezone
 
-from newsletter import editions, schedule, sending
+from newsletter import editions, events, schedule, sending
 from newsletter.models import Delivery, Edition
 from newsletter.planning import Planned, plan
 from newsletter.providers import Provider
@@ -102,9 +102,10 @@ def mail(now: dt.datetime) -> Summary:  # noqa: ARG001 - service mails go by the
 
 
 def sweep(now: dt.datetime, queue: Queue | None = None) -> Summary:  # noqa: ARG001 - as above
-    """Take up what workers left behind."""
+    """Take up what workers left behind, and the events that came before a worker's own commit."""
+    adopted = events.adopt(timezone.now())
     chunk_ids = sending.sweep(timezone.now())
-    return {"chunks": len(chunk_ids), **_send_chunks(chunk_ids, queue)}
+    return {"chunks": len(chunk_ids), "events": adopted, **_send_chunks(chunk_ids, queue)}
 
 
 def retention(now: dt.datetime) -> Summary:

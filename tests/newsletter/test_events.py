@@ -8,11 +8,11 @@ import pytest
 from django.utils import timezone
 
 from newsletter import messages
-from newsletter.events import Event, record
-from newsletter.models import DeliveryEvent
+from newsletter.events import Event, adopt, record
+from newsletter.models import Delivery, DeliveryEvent
 from subscribers import emails
 from subscribers.models import Mail, Suppression, hash_address
-from tests.factories import make_digest, make_subscriber
+from tests.factories import make_digest, make_edition, make_paper, make_subscriber
 
 pytestmark = pytest.mark.django_db
 
@@ -117,6 +117,51 @@ def test_a_bounce_that_may_pass_suppresses_nobody(delivery):
 
     assert state_of(delivery) == "bounced"
     assert suppressions() == []
+
+
+def soft_bounce_of_another_mail(delivery, days_ago: float, **fields: object) -> None:
+    at = timezone.now() - dt.timedelta(days=days_ago)
+    number = DeliveryEvent.objects.count()
+    edition = make_edition(dt.date(2026, 1, 1) + dt.timedelta(days=number), papers=(make_paper(),))
+    other = make_digest(edition, delivery.subscriber, state="accepted", accepted_at=at)
+    other.message_id = messages.message_id(other)
+    other.save()
+    report(other, "bounced", event_id=f"{number}", occurred_at=at, **fields)
+
+
+def test_three_soft_bounces_within_two_weeks_suppress(delivery):
+    soft_bounce_of_another_mail(delivery, 13.9)
+    soft_bounce_of_another_mail(delivery, 5)
+    assert suppressions() == []
+
+    soft_bounce_of_another_mail(delivery, 0)
+
+    assert [reason for _, reason in suppressions()] == ["bounce"]
+
+
+def test_soft_bounces_over_a_longer_time_of_one_mail_or_for_our_reputation_suppress_nobody(delivery):
+    for days in (30, 20, 5):
+        soft_bounce_of_another_mail(delivery, days)
+    for n in range(3):
+        report(delivery, "bounced", event_id=f"again {n}", occurred_at=timezone.now())
+    assert suppressions() == []
+    for days in (4, 3, 2):
+        soft_bounce_of_another_mail(delivery, days, reason="blocked")
+
+    assert suppressions() == []
+
+
+def test_an_event_that_came_before_our_own_commit_is_not_lost(delivery):
+    Delivery.objects.update(provider_message_id="")
+    report(delivery, "bounced", opaque_id="", provider_message_id="theirs-2", is_permanent=True)
+    assert (state_of(delivery), adopt(timezone.now())) == ("accepted", 0)
+    Delivery.objects.update(provider_message_id="theirs-2")
+
+    assert [adopt(timezone.now()) for _ in range(2)] == [1, 0]
+
+    assert state_of(delivery) == "bounced"
+    assert [reason for _, reason in suppressions()] == ["bounce"]
+    assert DeliveryEvent.objects.get().delivery == delivery
 
 
 def test_an_event_that_names_another_recipient_suppresses_nobody(delivery):

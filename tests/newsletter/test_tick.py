@@ -128,7 +128,7 @@ def test_a_provider_that_refuses_everybody_is_asked_for_one_chunk_only(settings)
         chunk = edition.chunks.create(number=number)
         make_digest(edition, chunk=chunk)
 
-    assert tick.sweep(NOW) == {"chunks": 3, "retry": 1, "provider_fault": 1}
+    assert tick.sweep(NOW) == {"chunks": 3, "events": 0, "retry": 1, "provider_fault": 1}
 
 
 def test_a_stage_without_a_broker_sends_inline(mailoutbox):
