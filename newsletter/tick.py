@@ -19,6 +19,7 @@ from newsletter import editions, events, schedule, sending
 from newsletter.models import Delivery, Edition
 from newsletter.planning import Planned, plan
 from newsletter.providers import Provider
+from papers import archive
 from papers.ingest import due_dates
 from papers.ingest import ingest as ingest_list
 from papers.models import IngestRun
@@ -65,6 +66,7 @@ def ingest(now: dt.datetime) -> list[Summary]:
             if run.status == IngestRun.Status.FAILED:
                 break
     runs += upkeep(timezone.now())
+    archive.index_missing()  # after an upgrade by which words are folded otherwise, for one
     return [
         {
             "source": run.source,

@@ -25,7 +25,8 @@ def upsert(model: type[models.Model], rows: Sequence[Row], *, unique: str) -> No
     if rows:
         changing = [f for f in _fields(model) if (f.name in rows[0] and f.name != unique) or _is_time_of_change(f)]
         updates = ", ".join(f"{name} = EXCLUDED.{name}" for name in map(_quoted, changing))
-        _insert(model, rows, f"ON CONFLICT ({connection.ops.quote_name(unique)}) DO UPDATE SET {updates}")
+        (key,) = (_quoted(field) for field in _fields(model) if field.name == unique)
+        _insert(model, rows, f"ON CONFLICT ({key}) DO UPDATE SET {updates}")
 
 
 def insert_missing(model: type[models.Model], rows: Sequence[Row]) -> None:
@@ -48,7 +49,7 @@ def _insert(model: type[models.Model], rows: Sequence[Row], on_conflict: str) ->
 
 
 def _fields(model: type[models.Model]) -> list["models.Field[Any, Any]"]:
-    return [field for field in model._meta.concrete_fields if not field.primary_key]
+    return [field for field in model._meta.concrete_fields if not isinstance(field, models.AutoField)]
 
 
 def _quoted(field: "models.Field[Any, Any]") -> str:

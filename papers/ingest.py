@@ -6,12 +6,13 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from django.db import DatabaseError, transaction
 from django.utils import timezone
 
+from papers import archive
 from papers.bulk import insert_missing, upsert
 from papers.merging import WINNERS, merge
 from papers.models import IngestRun, Listing, Paper, Snapshot, SourceState
@@ -38,11 +39,15 @@ BLANK = {field.name: field.get_default() for field in Paper._meta.concrete_field
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """What one list changed: new papers, papers of which more than a counter changed, new listings."""
+    """What one list changed: new papers, papers of which more than a counter changed, new listings.
+
+    ``reworded`` are the keys of papers whose words are to be indexed, for ``archive.index``.
+    """
 
     new: int = 0
     updated: int = 0
     listed: int = 0
+    reworded: frozenset[int] = field(default=frozenset(), compare=False, repr=False)
 
 
 # One run ----------------------------------------------------------------------------------------
@@ -80,6 +85,7 @@ def attempt(run: IngestRun, now: dt.datetime, read: Callable[[], Page]) -> Inges
         page = read()
         with transaction.atomic():
             counts = store(run.source, page.records, run.list_date, now)
+            archive.index(Paper.objects.filter(pk__in=counts.reworded))
             _finish(run, page, counts)
     except SourceError as error:
         remember_to_wait(run.source, now, error.retry_after_s)
@@ -146,7 +152,8 @@ def store(source: str, records: Sequence[PaperRecord], list_date: dt.date, now: 
         _take_snapshots(source, {ids[r.arxiv_id]: r for r in told}, now)
     old = {arxiv_id: row for arxiv_id, row in rows.items() if arxiv_id in known}
     updated = sum(_differs(row, known[arxiv_id], TOLD) for arxiv_id, row in old.items())
-    return Counts(new=len(rows) - len(old), updated=updated, listed=listed)
+    reworded = {ids[arxiv_id] for arxiv_id, row in rows.items() if _differs(row, known.get(arxiv_id), archive.FIELDS)}
+    return Counts(new=len(rows) - len(old), updated=updated, listed=listed, reworded=frozenset(reworded))
 
 
 def _wait_for_other_stores() -> None:

@@ -63,6 +63,14 @@ class Paper(models.Model):
                 name="paper_counters_have_a_time",
             ),
         ]
+        indexes = [
+            # The few papers that a search has to leave out.
+            models.Index(
+                fields=["id"],
+                condition=models.Q(is_hidden=True) | models.Q(is_withdrawn=True),
+                name="paper_not_shown",
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.arxiv_id} {self.title}"
@@ -78,6 +86,20 @@ class Paper(models.Model):
     @property
     def pdf_url(self) -> str:
         return "" if self.is_sample else f"https://arxiv.org/pdf/{quote(self.arxiv_id)}"
+
+
+class PaperTerms(models.Model):
+    """A paper's words as the archive is searched by them; the database's full-text index hangs on this table."""
+
+    paper = models.OneToOneField(Paper, on_delete=models.CASCADE, primary_key=True, related_name="terms")
+    words = models.TextField(help_text="Folded, those of a field marked: papers/fulltext.py.")
+    version = models.PositiveSmallIntegerField(help_text="By which version of the code they were folded.")
+
+    class Meta:
+        verbose_name_plural = "paper terms"
+
+    def __str__(self) -> str:
+        return f"words of {self.paper_id}"
 
 
 class Listing(models.Model):

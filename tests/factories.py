@@ -7,6 +7,7 @@ from typing import Any
 from django.utils import timezone
 
 from newsletter.models import Chunk, Delivery, DeliveryPicks, Edition, EditionPaper
+from papers import archive
 from papers.models import Listing, Paper
 from papers.records import PaperRecord
 from subscribers.models import Mail, Subscriber
@@ -29,6 +30,7 @@ def make_paper(*, list_date: dt.date | None = None, source: str = "huggingface",
         "counted_at": now,
     }
     paper = Paper.objects.create(**(values | fields))
+    archive.index([paper])
     if list_date:
         Listing.objects.create(paper=paper, source=source, list_date=list_date, stored_at=now)
     return paper

@@ -26,6 +26,7 @@ PURE = {
     "papers.pieces",
     "papers.query",
     "papers.index",
+    "papers.fulltext",
     "papers.ranking",
     "papers.trending",
     "subscribers.selection",

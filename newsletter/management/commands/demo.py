@@ -17,6 +17,7 @@ from django.utils import timezone
 from newsletter import editions
 from newsletter.models import Delivery, Edition
 from newsletter.tick import send_edition
+from papers import archive
 from papers.ingest import ingest, store
 from papers.management.base import PaperboyCommand, Result
 from papers.models import IngestRun, Listing
@@ -115,6 +116,7 @@ def sample_papers(now: dt.datetime) -> str:
     with transaction.atomic():
         for list_date, records in pages.items():
             store("sample", records, list_date, now)
+        archive.index_missing()
     count = sum(map(len, pages.values()))
     return f"{count} made-up papers, the bundled sample ({SOURCE.TITLE} could not be read or listed nothing)"
 
