@@ -8,6 +8,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
+
 from papers.query import Words
 from papers.text import HYPHENS, STOP_WORDS, Token, sentences, tokens
 
@@ -67,6 +70,8 @@ class PaperIndex:
         self.lengths: dict[int, int] = {}
         for document in documents:
             self._add(document)
+        # The papers in ascending order: a paper's place here is its row in whatever is made of them.
+        self.ids: npt.NDArray[np.int64] = np.array(sorted(self.documents), dtype=np.int64)
 
     def _add(self, document: Document) -> None:
         parts = list(segments(document))

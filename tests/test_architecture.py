@@ -28,6 +28,7 @@ PURE = {
     "papers.index",
     "papers.fulltext",
     "papers.ranking",
+    "papers.matching",
     "papers.trending",
     "subscribers.selection",
     "newsletter.schedule",
