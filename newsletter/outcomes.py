@@ -22,7 +22,7 @@ from django.core.mail import BadHeaderError
 
 from subscribers.emails import Outcome
 
-Kind = Literal["accepted", "retry", "failed", "unknown", "provider_fault"]
+Kind = Literal["accepted", "retry", "unsent", "failed", "unknown", "provider_fault"]
 
 AUTHENTICATION = {530, 534, 535, 538}  # SMTP: our log-in is wanted, or is not accepted
 NOT_SENT = {408, 425, 429, 503}

@@ -11,10 +11,10 @@ from django.db import transaction
 from django.db.models import Exists, Max, OuterRef, Q
 
 from newsletter import editions, schedule
+from newsletter.chunks import CHUNK_SIZE, add_chunk, lock
 from newsletter.contents import Book, Content, contents
 from newsletter.models import Delivery, DeliveryPicks, Edition
 from newsletter.schedule import ClosedEdition, Due, LastDigest, ReaderSchedule
-from newsletter.sending import CHUNK_SIZE, add_chunk, lock
 from subscribers import signup
 from subscribers.models import Subscriber
 

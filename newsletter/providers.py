@@ -111,6 +111,12 @@ class Provider:
     def __exit__(self, *_: object) -> None:
         self._close()
 
+    unit_size = 1  # messages in one call
+
+    def hand_over(self, messages: Sequence[EmailMessage], name: str) -> Sequence[Outcome]:  # noqa: ARG002
+        """Hand over a unit of at most ``unit_size`` messages; return what became of each. Never raises."""
+        return [self.send(message) for message in messages]
+
     def send(self, message: EmailMessage) -> Outcome:
         """Hand over one message to one recipient; never raises for what the provider did or did not do."""
         if len(message.recipients()) != 1:

@@ -15,7 +15,7 @@ from django.db import transaction
 from django.db.models import Count, Exists, OuterRef
 from django.utils import timezone
 
-from newsletter import editions, events, schedule, sending
+from newsletter import chunks, editions, events, schedule, sending
 from newsletter.models import Delivery, Edition
 from newsletter.planning import Planned, plan
 from newsletter.providers import Provider
@@ -106,7 +106,7 @@ def mail(now: dt.datetime) -> Summary:  # noqa: ARG001 - service mails go by the
 def sweep(now: dt.datetime, queue: Queue | None = None) -> Summary:  # noqa: ARG001 - as above
     """Take up what workers left behind, and the events that came before a worker's own commit."""
     adopted = events.adopt(timezone.now())
-    chunk_ids = sending.sweep(timezone.now())
+    chunk_ids = chunks.sweep(timezone.now())
     return {"chunks": len(chunk_ids), "events": adopted, **_send_chunks(chunk_ids, queue)}
 
 
@@ -176,7 +176,7 @@ def send_edition(edition: Edition, now: dt.datetime, *, queue: Queue | None = No
         return report
     planned = plan(edition, now)
     # The sweeper finds the chunks just planned, and those that an earlier run left.
-    counts = _send_chunks(sending.sweep(timezone.now()), queue)
+    counts = _send_chunks(chunks.sweep(timezone.now()), queue)
     return _report(edition, planned, counts)
 
 

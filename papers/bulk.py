@@ -35,17 +35,33 @@ def insert_missing(model: type[models.Model], rows: Sequence[Row]) -> None:
         _insert(model, rows, "ON CONFLICT DO NOTHING")
 
 
+def listed(name: str, columns: Mapping[str, str]) -> str:
+    """Return the FROM item ``name`` that makes rows of a ``document``, the statement's parameter at that place.
+
+    ``columns`` are {key of the document's rows: PostgreSQL's type}. For an UPDATE … FROM of many rows at
+    once, which costs a fiftieth of as many UPDATEs.
+    """
+    if connection.vendor == "sqlite":
+        values = ", ".join(f"json_extract(value, '$.{column}') AS {column}" for column in columns)
+        return f"(SELECT {values} FROM json_each(%s)) AS {name}"  # noqa: S608 - names of our own columns
+    declared = ", ".join(f"{column} {kind}" for column, kind in columns.items())
+    return f"json_to_recordset(%s::json) AS {name}({declared})"
+
+
+def document(rows: Iterable[Row]) -> str:
+    """Return rows as the JSON document that the databases take apart; times as this database writes them."""
+    return json.dumps(list(rows), default=_as_text)
+
+
 def _insert(model: type[models.Model], rows: Sequence[Row], on_conflict: str) -> None:
     fields = _fields(model)
     at = timezone.now()
-    blank = {field.column: at if _is_a_time_of_writing(field) else field.get_default() for field in fields}
-    columns = {field.name: field.column for field in fields}
-    document = json.dumps(
-        [blank | {columns[name]: value for name, value in row.items()} for row in rows], default=_as_text
-    )
+    blank = {str(field.column): at if _is_a_time_of_writing(field) else field.get_default() for field in fields}
+    columns = {field.name: str(field.column) for field in fields}
+    values = document(blank | {columns[name]: value for name, value in row.items()} for row in rows)
     table, into = connection.ops.quote_name(model._meta.db_table), ", ".join(map(_quoted, fields))
     with connection.cursor() as cursor:
-        cursor.execute(f"INSERT INTO {table} ({into}) {_from_json(fields)} {on_conflict}", [document])
+        cursor.execute(f"INSERT INTO {table} ({into}) {_from_json(fields)} {on_conflict}", [values])
 
 
 def _fields(model: type[models.Model]) -> list["models.Field[Any, Any]"]:

@@ -34,11 +34,11 @@ class Outcome:
     """What became of a message that was handed over.
 
     ``retry``: not sent, may be tried again after ``retry_after_s`` seconds or our own wait.
-    ``provider_fault``: not sent, and no other would be either until the operator or the provider
-    acts. ``unknown``: it may have gone.
+    ``unsent``: not sent, and that says nothing about the message. ``provider_fault``: not sent, and no
+    other would be either until the operator or the provider acts. ``unknown``: it may have gone.
     """
 
-    kind: Literal["accepted", "retry", "failed", "unknown", "provider_fault"]
+    kind: Literal["accepted", "retry", "unsent", "failed", "unknown", "provider_fault"]
     provider_message_id: str = ""
     error: str = ""
     retry_after_s: float | None = None

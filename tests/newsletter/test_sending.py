@@ -6,11 +6,13 @@ from collections import Counter
 import pytest
 from django.utils import timezone
 
+from newsletter.chunks import LEASE, sweep
 from newsletter.models import Chunk, Delivery, Edition
-from newsletter.sending import LEASE, deliver_chunk, sweep
-from subscribers.emails import Outcome
+from newsletter.sending import deliver_chunk
+from subscribers.emails import HandOver, Outcome
 from subscribers.models import Suppression, hash_address
 from tests.factories import make_digest, make_edition, make_paper, make_subscriber
+from tests.newsletter.carriers import OneByOne
 
 pytestmark = pytest.mark.django_db
 
@@ -20,8 +22,9 @@ def edition():
     return make_edition(papers=tuple(make_paper() for _ in range(3)))
 
 
-def send(delivery, now: dt.datetime | None = None, **options) -> Counter[str]:
-    return deliver_chunk(delivery.chunk_id, now or timezone.now(), **options)
+def send(delivery, now: dt.datetime | None = None, hand_over: HandOver | None = None, **options) -> Counter[str]:
+    carrier = OneByOne(hand_over) if hand_over else None
+    return deliver_chunk(delivery.chunk_id, now or timezone.now(), carrier=carrier, **options)
 
 
 def state_of(delivery) -> str:

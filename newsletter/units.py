@@ -1,0 +1,225 @@
+"""What is handed over in one call: marked before it, settled after it, in a few statements whatever its size."""
+
+import datetime as dt
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+
+from django.db import connection
+from django.db.models import Q, QuerySet
+
+from newsletter import messages
+from newsletter.models import Delivery, Edition
+from papers.bulk import document, listed
+from subscribers.emails import Outcome
+from subscribers.models import Subscriber, Suppression, hash_address
+
+State, Reason = Delivery.State, Delivery.Reason
+
+SENDABLE = [Edition.State.CLOSED, Edition.State.SENDING]
+MAX_ATTEMPTS = 8
+# Minutes to wait after each attempt: from a server that stumbles to one that is down for hours.
+WAITS = (1, 5, 15, 30, 60, 120, 240)
+FAULT_WAIT = dt.timedelta(minutes=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """Deliveries that were handed over in one call, the name of the attempt, and what became of each."""
+
+    name: str
+    deliveries: Sequence[Delivery]
+    outcomes: Sequence[Outcome]
+    at: dt.datetime
+
+
+def due(now: dt.datetime) -> QuerySet[Delivery]:
+    """Return the rows that are to be sent now, whatever their edition."""
+    is_time = Q(next_attempt_at=None) | Q(next_attempt_at__lte=now)
+    return Delivery.objects.filter(is_time, state__in=Delivery.OPEN).order_by("pk")
+
+
+# Before the call --------------------------------------------------------------------------------
+
+# One statement asks for everything. The conditions on other tables are EXISTS, not joins: PostgreSQL
+# looks at them again after it waited for another transaction's change of the row. A row that has this
+# unit's name already was marked by a commit whose confirmation was lost with the connection.
+MARK = """
+UPDATE newsletter_delivery AS d
+SET state = 'sending', unit = %s, attempt = d.attempt + CASE WHEN d.unit = %s THEN 0 ELSE 1 END,
+    next_attempt_at = NULL, message_id = r.message_id, sending_at = %s, error = ''
+FROM {rows}
+WHERE d.id = r.pk AND (d.state IN ('pending', 'retry') OR d.state = 'sending' AND d.unit = %s)
+  AND EXISTS (SELECT 1 FROM newsletter_chunk c WHERE c.id = d.chunk_id AND c.owner = %s)
+  AND EXISTS (
+    SELECT 1 FROM newsletter_edition e WHERE e.id = d.edition_id AND e.state IN ('closed', 'sending') AND NOT EXISTS (
+      SELECT 1 FROM newsletter_edition n WHERE n.closed_at IS NOT NULL AND n.date > e.date))
+  AND EXISTS (
+    SELECT 1 FROM subscribers_subscriber s
+    WHERE s.id = d.subscriber_id AND s.state = 'active' AND s.email = r.email)
+  AND NOT EXISTS (SELECT 1 FROM subscribers_suppression p WHERE p.address_hash = r.address_hash)
+RETURNING id
+"""
+
+
+def mark(deliveries: Collection[Delivery], owner: str, name: str, now: dt.datetime) -> set[int]:
+    """Mark the rows that may still go as sending; return their ids.
+
+    ``owner`` holds the lease of their chunk. A row may go while its edition runs and is the newest,
+    its reader is active and has the address that the mail is made out to, and nothing suppresses that
+    address: suppressions are found by an HMAC, which only we can compute.
+    """
+    rows = (
+        {
+            "pk": delivery.pk,
+            "email": delivery.subscriber.email,
+            "address_hash": hash_address(delivery.subscriber.email),
+            "message_id": messages.message_id(delivery),
+        }
+        for delivery in deliveries
+    )
+    columns = {"pk": "bigint", "email": "text", "address_hash": "text", "message_id": "text"}
+    at = str(connection.ops.adapt_datetimefield_value(now))
+    return _update(MARK, columns, [name, name, at, document(rows), name, owner])
+
+
+def _update(statement: str, columns: dict[str, str], parameters: list[str]) -> set[int]:
+    """Run an UPDATE of deliveries from a document; return the ids of the rows that it changed."""
+    with connection.cursor() as cursor:
+        cursor.execute(statement.format(rows=listed("r", columns)), parameters)
+        return {row[0] for row in cursor.fetchall()}
+
+
+def fail(delivery: Delivery, error: str) -> int:
+    """End a row that was not handed over and cannot be; return 1, or 0 where it had ended already."""
+    return _open([delivery]).update(state=State.FAILED, error=error[:500])
+
+
+def skip(deliveries: Collection[Delivery]) -> Counter[str]:
+    """End rows of one edition that must not be sent any more; return how many, as ``skipped:<reason>``.
+
+    A row of which only the address changed stays open: it is made out anew when it is read again.
+    """
+    reasons = _why_not(deliveries)
+    counts: Counter[str] = Counter()
+    for reason in set(reasons.values()):
+        of_this = _open(delivery for delivery in deliveries if reasons.get(delivery.pk) == reason)
+        counts[f"skipped:{reason}"] = of_this.update(state=State.SKIPPED, reason=reason)
+    return +counts
+
+
+def _open(deliveries: Iterable[Delivery]) -> QuerySet[Delivery]:
+    return Delivery.objects.filter(pk__in=[delivery.pk for delivery in deliveries], state__in=Delivery.OPEN)
+
+
+def _why_not(deliveries: Collection[Delivery]) -> dict[int, Delivery.Reason]:
+    """Return why each row must not be sent, by its id; nothing about those of which only the address changed."""
+    edition = Edition.objects.get(pk=next(iter(deliveries)).edition_id)
+    if edition.state == Edition.State.CANCELLED:
+        return {delivery.pk: Reason.CANCELLED for delivery in deliveries}
+    if Edition.objects.filter(closed_at__isnull=False, date__gt=edition.date).exists():
+        return {delivery.pk: Reason.TOO_LATE for delivery in deliveries}
+    readers = Subscriber.objects.in_bulk([delivery.subscriber_id for delivery in deliveries])
+    hashes = {reader.pk: hash_address(reader.email) for reader in readers.values()}
+    suppressed = set(
+        Suppression.objects.filter(address_hash__in=hashes.values()).values_list("address_hash", flat=True)
+    )
+    reasons = {}
+    for delivery in deliveries:
+        reader = readers.get(delivery.subscriber_id)
+        if reader and (reason := _why_not_to(reader, is_suppressed=hashes[reader.pk] in suppressed)):
+            reasons[delivery.pk] = reason
+    return reasons
+
+
+def _why_not_to(reader: Subscriber, *, is_suppressed: bool) -> Delivery.Reason | None:
+    if reader.state == Subscriber.State.PAUSED:
+        return Reason.PAUSED
+    if reader.state != Subscriber.State.ACTIVE:
+        return Reason.UNSUBSCRIBED
+    return Reason.SUPPRESSED if is_suppressed else None
+
+
+# After the call ---------------------------------------------------------------------------------
+
+# The name of the attempt is asked for, so that a worker that was taken for dead still settles its own
+# attempt and no other: while the row is unknown, or waits to be sent again, the late answer decides.
+SETTLE = """
+UPDATE newsletter_delivery AS d
+SET state = r.state, error = r.error, accepted_at = r.accepted_at, next_attempt_at = r.next_attempt_at,
+    provider_message_id = r.provider_message_id, attempt = d.attempt - r.refund,
+    unit = CASE WHEN r.state = 'retry' THEN '' ELSE d.unit END,
+    chunk_id = CASE WHEN r.leaves = 1 THEN NULL ELSE d.chunk_id END
+FROM {rows}
+WHERE d.id = r.pk AND d.unit = %s
+  AND (d.state IN ('sending', 'unknown') OR d.state = 'retry' AND r.state = 'accepted')
+RETURNING id
+"""
+# An event was faster than the answer, and knew nothing of the provider's id.
+NAME = """
+UPDATE newsletter_delivery AS d SET provider_message_id = r.provider_message_id
+FROM {rows} WHERE d.id = r.pk AND d.unit = %s AND d.provider_message_id = ''
+RETURNING id
+"""
+
+
+def settle(unit: Unit) -> Counter[str]:
+    """Write down what became of a unit, within the caller's transaction; harmless when done twice.
+
+    Returns how many ended how, in the words of ``sending.deliver_chunk``.
+    """
+    changes = {d.pk: _change(unit, d, outcome) for d, outcome in zip(unit.deliveries, unit.outcomes, strict=True)}
+    columns = {"pk": "bigint", "state": "text", "error": "text", "accepted_at": "timestamptz"}
+    columns |= {"next_attempt_at": "timestamptz", "provider_message_id": "text", "refund": "int", "leaves": "int"}
+    settled = _update(SETTLE, columns, [document(changes.values()), unit.name])
+    overtaken = [changes[pk] for pk in changes.keys() - settled if changes[pk]["provider_message_id"]]
+    if overtaken:
+        named = [{"pk": change["pk"], "provider_message_id": change["provider_message_id"]} for change in overtaken]
+        _update(NAME, {"pk": "bigint", "provider_message_id": "text"}, [document(named), unit.name])
+    counts = Counter("sent" if c["state"] == State.ACCEPTED else str(c["state"]) for c in changes.values())
+    if any(outcome.kind == "provider_fault" for outcome in unit.outcomes):
+        counts["provider_fault"] = 1
+    return counts
+
+
+def _change(unit: Unit, delivery: Delivery, outcome: Outcome) -> dict[str, object]:
+    """Return the new values of a delivery's row."""
+    attempt, error = delivery.attempt + 1, outcome.error[:400]
+    change: dict[str, object] = {
+        "pk": delivery.pk,
+        "state": State.RETRY,
+        "error": error,
+        "accepted_at": None,
+        "next_attempt_at": None,
+        "provider_message_id": "",
+        "refund": 0,
+        "leaves": 0,
+    }
+    if outcome.kind == "accepted":
+        more = {"state": State.ACCEPTED, "accepted_at": unit.at, "provider_message_id": outcome.provider_message_id}
+    elif outcome.kind == "provider_fault":
+        # Nobody's attempt: a wrong key must not use up the readers' attempts.
+        more = {"refund": 1, "next_attempt_at": unit.at + FAULT_WAIT}
+    elif outcome.kind == "unsent":
+        more = {"refund": 1}
+    elif outcome.kind == "unknown":
+        more = {"state": State.UNKNOWN}
+    elif outcome.kind == "failed":
+        more = {"state": State.FAILED, "error": error or "refused"}
+    elif attempt >= MAX_ATTEMPTS:
+        more = {"state": State.FAILED, "error": f"gave up after {attempt} attempts: {error}"}
+    else:
+        more = {"leaves": 1, "next_attempt_at": unit.at + _wait(delivery, outcome, attempt)}
+    return change | more
+
+
+def _wait(delivery: Delivery, outcome: Outcome, attempt: int) -> dt.timedelta:
+    """Return how long to wait after an attempt, or as long as the provider asks; spread by a tenth."""
+    minutes = WAITS[min(attempt, len(WAITS)) - 1] * (1 + delivery.pk % 11 / 100)
+    return max(dt.timedelta(minutes=minutes), dt.timedelta(seconds=outcome.retry_after_s or 0))
+
+
+def may_have_gone(rows: QuerySet[Delivery]) -> int:
+    """Turn rows that nobody will settle into unknown ones; return how many there were."""
+    error = "the worker ended while it handed the message over"
+    return rows.filter(state=State.SENDING).update(state=State.UNKNOWN, error=error)
