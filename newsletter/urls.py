@@ -1,7 +1,7 @@
 """Every address of the site."""
 
 from django.contrib import admin
-from django.urls import include, path
+from django.urls import include, path, re_path
 
 from newsletter import views
 
@@ -13,6 +13,11 @@ urlpatterns = [
     path("robots.txt", views.robots, name="robots"),
     path("m/<str:token>/", views.digest, name="digest"),
     path("r/<str:token>/", views.sent_digests, name="sent_digests"),
+    re_path(
+        r"^m/(?P<token>[\w-]+)/(?P<direction>more|less)/(?P<arxiv_id>[\w./-]+)$", views.like_paper, name="like_paper"
+    ),
+    path("m/<str:token>/mute/<int:number>", views.mute_interest, name="mute_interest"),
+    path("m/<str:token>/mute", views.mute_word, name="mute_word"),
     path("m/<str:token>/preferences", views.preferences, name="preferences"),
     path("m/<str:token>/link", views.fresh_link, name="fresh_link"),
     path("", include("subscribers.urls")),

@@ -1,6 +1,9 @@
 """Pages that concern a reader's mail, and the site's own addresses."""
 
 import datetime as dt
+import functools
+from collections.abc import Callable
+from typing import Concatenate, ParamSpec
 
 import redis
 from csp.constants import SELF, UNSAFE_INLINE
@@ -17,12 +20,15 @@ from django.utils.functional import SimpleLazyObject
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST, require_safe
 
-from newsletter import messages, rendering
+from newsletter import messages, rendering, steering
 from newsletter.models import Delivery
 from papers.models import Paper
 from subscribers import signup
 from subscribers import views as reader_pages
+from subscribers.forms import MuteForm
 from subscribers.models import Mail, Subscriber
+
+P = ParamSpec("P")
 
 # How long a mail opens its reader's preferences: the mail may be forwarded, or found years later.
 LINK_LASTS = dt.timedelta(days=30)
@@ -55,8 +61,7 @@ def preferences(request: HttpRequest, token: str) -> HttpResponse:
     if mail is None:
         return _unknown(request)
     if timezone.now() - mail.created_at > LINK_LASTS:
-        context = {"address": reverse("fresh_link", args=[token]), "reader": mail.subscriber}
-        return render(request, "newsletter/link_expired.html", context, status=410)
+        return _expired(request, mail)
     return reader_pages.preferences(request, mail.subscriber, reverse("preferences", args=[token]))
 
 
@@ -75,6 +80,81 @@ def fresh_link(request: HttpRequest, token: str) -> HttpResponse:
         response["Retry-After"] = str(error.retry_after_s)
         return response
     return render(request, "newsletter/link_sent.html")
+
+
+# Steering ---------------------------------------------------------------------------------------
+
+
+def steers(view: Callable[Concatenate[HttpRequest, Delivery, P], HttpResponse]) -> Callable[..., HttpResponse]:
+    """Open a page that steers later digests to the reader whose digest the link is from, for 30 days.
+
+    The page asks on GET, because mail scanners follow links, and acts on POST.
+    """
+
+    @csrf_exempt
+    @reader_pages.ask_or_act
+    @reader_pages.private
+    def opened(request: HttpRequest, /, token: str, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+        delivery = _composed().filter(token=token).first()
+        if delivery is None:
+            return _unknown(request)
+        if timezone.now() - delivery.created_at > LINK_LASTS:
+            return _expired(request, delivery)
+        if delivery.subscriber.state not in {Subscriber.State.ACTIVE, Subscriber.State.PAUSED}:
+            return render(request, "subscribers/not_subscribed.html", status=410)
+        return view(request, delivery, *args, **kwargs)
+
+    return functools.update_wrapper(opened, view)
+
+
+@steers
+def like_paper(request: HttpRequest, delivery: Delivery, direction: str, arxiv_id: str) -> HttpResponse:
+    """Take a thumb up (``more``) or down (``less``) for a paper of the digest, and take it back."""
+    paper = Paper.objects.filter(arxiv_id=arxiv_id, pk__in=delivery.picks.paper_ids).first()
+    if paper is None:
+        return _unknown(request)
+    behind = steering.interests_behind(delivery.picks, paper)
+    done = ""
+    if request.method == "POST":
+        done = steering.vote(delivery.subscriber, paper, request.POST, behind, is_up=direction == "more")
+    context = {"delivery": delivery, "paper": paper, "is_up": direction == "more", "interests": behind, "done": done}
+    return render(request, "newsletter/steer_paper.html", context)
+
+
+@steers
+def mute_interest(request: HttpRequest, delivery: Delivery, number: int) -> HttpResponse:
+    """Mute or leave the interest that the digest names as its ``number``-th, and take it back."""
+    named = steering.interests_of(delivery.picks)
+    if not 1 <= number <= len(named):
+        return _unknown(request)
+    return _change(request, delivery, named[number - 1])
+
+
+@steers
+def mute_word(request: HttpRequest, delivery: Delivery) -> HttpResponse:
+    """Show what a word or phrase would have hidden, mute it, and take it back."""
+    asked = request.POST if request.method == "POST" else request.GET
+    form = MuteForm(asked if "word" in asked else None)
+    if form.is_valid():
+        return _change(request, delivery, form.cleaned_data["word"])
+    context = {"delivery": delivery, "form": form}
+    return render(request, "newsletter/mute_word.html", context, status=422 if form.errors else 200)
+
+
+def _change(request: HttpRequest, delivery: Delivery, wording: str) -> HttpResponse:
+    """Show what a mute would have hidden, with buttons; on POST change it and offer the way back."""
+    reader = delivery.subscriber
+    context = {
+        "delivery": delivery,
+        "wording": wording,
+        "was": steering.standing(reader, wording),
+        "effect": steering.effect(reader, wording),
+        "done": steering.change(reader, wording, request.POST) if request.method == "POST" else "",
+    }
+    return render(request, "newsletter/steer_interest.html", context)
+
+
+# Reading ----------------------------------------------------------------------------------------
 
 
 # A mail carries its styles with it, and nothing else: no script of anybody's runs on this page.
@@ -113,6 +193,11 @@ def _mail_of(token: str) -> Delivery | Mail | None:
     """Return the digest or service mail that the token stands in."""
     digest = Delivery.objects.select_related("subscriber").filter(token=token).first()
     return digest or Mail.objects.select_related("subscriber").filter(token=token).first()
+
+
+def _expired(request: HttpRequest, mail: Delivery | Mail) -> HttpResponse:
+    context = {"address": reverse("fresh_link", args=[mail.token]), "reader": mail.subscriber}
+    return render(request, "newsletter/link_expired.html", context, status=410)
 
 
 def _unknown(request: HttpRequest) -> HttpResponse:

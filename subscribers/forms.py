@@ -225,5 +225,18 @@ class PreferencesForm(forms.ModelForm[Subscriber]):
         return State.PAUSED if self.cleaned_data["paused_until"] else State.ACTIVE
 
 
+class MuteForm(forms.Form):
+    """One word, phrase or other line to hide from now on."""
+
+    word = InterestsField(label=_("A word, a phrase or a field"), max_length=query.LONGEST)
+
+    def clean_word(self) -> str:
+        """Return the one line that was written."""
+        lines = [line.wording for line in self.cleaned_data["word"]]
+        if len(lines) != 1:
+            raise ValidationError(gettext('Write one thing to hide, such as survey or "federated learning".'))
+        return str(lines[0])
+
+
 def _as_line(row: Follow) -> str:
     return f"* {row.wording}" if row.is_starred else row.wording

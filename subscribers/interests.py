@@ -28,6 +28,16 @@ def follow(subscriber: Subscriber, wording: str, *, is_muted: bool = False, is_s
         return subscriber.follows.update_or_create(interest=interest, defaults={"wording": wording, **flags})[0]
 
 
+def unfollow(subscriber: Subscriber, wording: str) -> bool:
+    """Let the reader no longer follow, or mute, what ``wording`` asks for; False where they did not."""
+    canonical = query.parse(wording).canonical
+    with transaction.atomic():
+        _lock(subscriber)
+        count, _ = subscriber.follows.filter(interest__canonical=canonical).delete()
+    delete_orphans([canonical])
+    return bool(count)
+
+
 def replace_follows(
     subscriber: Subscriber, interests: Iterable[str], mutes: Iterable[str], starred: Collection[str]
 ) -> set[str]:

@@ -140,9 +140,30 @@ def shoot_pages(page: Page, site: Site) -> None:
     page.click("main form button")
     shoot(page, "page-confirmed")
     digest = site.mails()["several-interests"]
-    shoot_at(page, link(digest, "m/"), "page-preferences")
+    preferences = link(digest, "m/")
+    shoot_at(page, preferences, "page-preferences")
+    shoot_steering(page, preferences.removesuffix("preferences"), arxiv_id(digest))
     shoot_at(page, link(digest, "u/"), "page-unsubscribe")
     shoot_at(page, f"{site.url}/paper/0000.00000", "page-not-found")
+
+
+def shoot_steering(page: Page, mail_url: str, paper: str) -> None:
+    """Take pictures of what a reader steers from a digest, asked and done."""
+    shoot_at(page, f"{mail_url}less/{paper}", "page-less")
+    page.click("button[value=vote]")
+    shoot(page, "page-less-done")
+    shoot_at(page, f"{mail_url}mute/1", "page-mute-interest")
+    shoot_at(page, f"{mail_url}mute?word=-", "page-mute-word-refused")
+    page.click("text=All your preferences")
+    page.click("text=What you were sent")
+    shoot(page, "page-sent-digests")
+
+
+def arxiv_id(digest: EmailMessage) -> str:
+    """Return the id of the first paper of a digest."""
+    found = re.search(r"/(?:abs|paper)/(\S+)", body(digest, "plain"))
+    assert found is not None
+    return found[1]
 
 
 def shoot_at(page: Page, url: str, name: str) -> None:
