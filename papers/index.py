@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from papers.acronyms import near_forms
 from papers.query import Words
 from papers.text import HYPHENS, STOP_WORDS, Token, sentences, tokens
 
@@ -110,6 +111,10 @@ class PaperIndex:
                 _extend(found[done], places, width, into=found[done + taken], is_first=done == 0)
         return {paper_id: sorted(spans) for paper_id, spans in sorted(found[-1].items())}
 
+    def near(self, words: Words) -> Spans:
+        """Return where ``words`` or a near form of them stands: an acronym for its expansion, or the reverse."""
+        return merged(self.spans(form) for form in near_forms(words))
+
     def _steps(self, words: Words, done: int) -> Iterator[tuple[int, Places, int]]:
         """Yield how the words after ``done`` of them may stand: words taken, places, words wide."""
         word = words[done]
@@ -132,6 +137,15 @@ class PaperIndex:
                     after = set(self._at(second).get(paper_id, ()))
                     found[paper_id] += [place for place in places if place + 1 in after]
         return {paper_id: places for paper_id, places in found.items() if places}
+
+
+def merged(several: Iterable[Spans]) -> Spans:
+    """Return the distinct spans of all, by paper, in order."""
+    found: dict[int, set[tuple[int, int]]] = {}
+    for spans in several:
+        for paper_id, here in spans.items():
+            found.setdefault(paper_id, set()).update(here)
+    return {paper_id: sorted(found[paper_id]) for paper_id in sorted(found)}
 
 
 def _extend(

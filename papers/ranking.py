@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
 
-from papers.index import SEGMENT, Document, PaperIndex, Segment, Spans, segments
+from papers.acronyms import near_forms
+from papers.index import SEGMENT, Document, PaperIndex, Segment, Spans, merged, segments
 from papers.query import Alternative, Field, Query, Words
 from papers.text import STOP_WORDS, names
 
@@ -79,14 +80,15 @@ def _best(several: Iterable[dict[int, float]]) -> dict[int, float]:
 
 def _standing(index: PaperIndex, side: Alternative) -> set[int]:
     """Return the papers in which the whole topics and phrases stand, and all fields. Likeness is not known yet."""
-    parts = [set(index.spans(words)) for words in (*side.topics, *side.phrases)]
+    parts = [set(index.near(words)) for words in side.topics]
+    parts += [set(index.spans(words)) for words in side.phrases]
     parts += [_in_field(index, field) for field in side.fields]
     return set.intersection(*parts) if parts and not side.like else set()
 
 
 def _answering(index: PaperIndex, side: Alternative) -> set[int]:
     parts = [set(index.spans(words)) for words in side.phrases]
-    parts += [index.spans(words).keys() | _gathered(index, words).keys() for words in side.topics]
+    parts += [index.near(words).keys() | _gathered(index, words).keys() for words in side.topics]
     parts += [_in_field(index, field) for field in side.fields]
     return set.intersection(*parts) if parts and not side.like else set()
 
@@ -102,7 +104,7 @@ def _holding_some(index: PaperIndex, side: Alternative) -> set[int]:
 
 
 def _excluded(index: PaperIndex, query: Query) -> set[int]:
-    parts = [_in_field(index, part) if isinstance(part, Field) else index.spans(part) for part in query.exclusions]
+    parts = [_in_field(index, part) if isinstance(part, Field) else index.near(part) for part in query.exclusions]
     return {paper_id for part in parts for paper_id in part}
 
 
@@ -127,7 +129,17 @@ def _is_within(category: str, wanted: str) -> bool:
 
 
 def _gathered(index: PaperIndex, words: Words) -> Spans:
-    """Return the spans of all content words in the first title or sentence that holds them all, by paper."""
+    """Return the spans of all content words in the first title or sentence that holds them all, by paper.
+
+    It may hold those of a near form instead.
+    """
+    found: Spans = {}
+    for form in near_forms(words):
+        found = _gathered_as(index, form) | found
+    return found
+
+
+def _gathered_as(index: PaperIndex, words: Words) -> Spans:
     by_word = _word_spans(index, words)
     found: Spans = {}
     for paper_id in sorted(set.intersection(*map(set, by_word))):
@@ -147,16 +159,8 @@ def _word_spans(index: PaperIndex, words: Words) -> list[Spans]:
         if word in STOP_WORDS and not STOP_WORDS.issuperset(words):
             continue
         forms = {word, *joined[max(number - 1, 0) : number + 1]}
-        by_word.append(_merged(index.spans((form,)) for form in sorted(forms)))
+        by_word.append(merged(index.spans((form,)) for form in sorted(forms)))
     return by_word
-
-
-def _merged(several: Iterable[Spans]) -> Spans:
-    merged: dict[int, set[tuple[int, int]]] = {}
-    for spans in several:
-        for paper_id, found in spans.items():
-            merged.setdefault(paper_id, set()).update(found)
-    return {paper_id: sorted(found) for paper_id, found in merged.items()}
 
 
 # Order ------------------------------------------------------------------------------------------
@@ -164,17 +168,23 @@ def _merged(several: Iterable[Spans]) -> Spans:
 
 def _relevance(index: PaperIndex, side: Alternative, papers: set[int]) -> dict[int, float]:
     """Return a score in (0, 1] for each of ``papers``: half the words, half the whole phrases; 1 for fields alone."""
-    parts = (*side.topics, *side.phrases)
+    parts = _parts(index, side)
     if not parts:
         return dict.fromkeys(sorted(papers), 1.0)
-    okapi = _okapi(index, [spans for words in parts for spans in _word_spans(index, words)])
+    okapi = _okapi(index, [spans for words, _ in parts for spans in _word_spans(index, words)])
     highest = max((okapi.get(paper_id, 0.0) for paper_id in papers), default=0.0) or 1.0
-    phrase = [_phrase_weight(index, index.spans(words)) for words in parts]
+    phrase = [_phrase_weight(index, spans) for _, spans in parts]
     return {
         paper_id: okapi.get(paper_id, 0.0) / highest / 2
         + sum(weight.get(paper_id, 0.0) for weight in phrase) / len(parts) / 2
         for paper_id in sorted(papers)
     }
+
+
+def _parts(index: PaperIndex, side: Alternative) -> list[tuple[Words, Spans]]:
+    """Return the topics and phrases and where they stand: a topic also in a near form, a phrase only as it is."""
+    topics = [(words, index.near(words)) for words in side.topics]
+    return topics + [(words, index.spans(words)) for words in side.phrases]
 
 
 def _okapi(index: PaperIndex, by_word: Iterable[Spans]) -> dict[int, float]:
@@ -211,7 +221,7 @@ def evidence(document: Document, query: Query) -> Evidence | None:
     side = next((side for side in query.alternatives if _answering(index, side)), None)
     if side is None:
         return None
-    parts = [_shown(index, document.id, words) for words in (*side.topics, *side.phrases)]
+    parts = [_shown(index, document.id, words, spans) for words, spans in _parts(index, side)]
     parts += [index.spans(field.words)[document.id] for field in side.fields if field.name == "title"]
     if not parts:
         return _evidence_of_field(document, side.fields[0])
@@ -237,9 +247,9 @@ def _alone(document: Document) -> tuple[PaperIndex, list[Segment]]:
     return PaperIndex([document]), list(segments(document))
 
 
-def _shown(index: PaperIndex, paper_id: int, words: Words) -> list[tuple[int, int]]:
+def _shown(index: PaperIndex, paper_id: int, words: Words, spans: Spans) -> list[tuple[int, int]]:
     """Return the spans of the phrase, or of its words where they stand together only loosely."""
-    return index.spans(words).get(paper_id) or _gathered(index, words)[paper_id]
+    return spans.get(paper_id) or _gathered(index, words)[paper_id]
 
 
 def _marks(segment: Segment, spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
+from papers.acronyms import mixed_case
 from papers.latex import without_latex
 
 # Control characters, marks that reorder or hide text, halves of surrogate pairs, non-characters.
@@ -34,7 +35,7 @@ class Token(NamedTuple):
     start: int
     end: int
     acronym: str = ""
-    """The word's capitals if it has two to five and nothing else but a plural s: ``LLM`` for ``LLMs``."""
+    """The word without a plural s if it is two to five capitals, such as ``LLMs``, or a known one such as ``LoRA``."""
 
 
 def readable(text: str) -> str:
@@ -89,8 +90,13 @@ def names(text: str) -> tuple[str, ...]:
 def fold(word: str) -> tuple[str, str]:
     """Return the comparable form of one word (lower case, no accents, singular), and its acronym or ''."""
     plain = _without_accents(word)
-    acronym = _ACRONYM.fullmatch(plain)
-    return singular(_folded(plain)), acronym[1] if acronym else ""
+    return singular(_folded(plain)), _acronym(plain)
+
+
+def _acronym(plain: str) -> str:
+    if capitals := _ACRONYM.fullmatch(plain):
+        return capitals[1]
+    return next((name for name in (plain, plain.removesuffix("s")) if name in mixed_case()), "")
 
 
 def _without_accents(word: str) -> str:

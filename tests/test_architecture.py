@@ -20,6 +20,7 @@ WIRING = {"urls", "apps"}
 # then the same page that the subscribers' own links lead to.
 HANDED_DOWN = {("newsletter.views", "subscribers.views")}
 PURE = {
+    "papers.acronyms",
     "papers.records",
     "papers.text",
     "papers.latex",

@@ -175,6 +175,53 @@ def test_a_mute_hides_by_field_and_by_any_alternative():
     assert not does_hide(LISTED, "arms author:smith")
 
 
+# Acronyms ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("query", "text", "marked"),
+    [
+        ("large language models", "Agents of LLMs win.", ["LLMs"]),
+        ("LLM agents", "A large language model agent wins.", ["large language model agent"]),
+        ("LLM agents", "Agents use large-language models.", ["Agents", "large-language models"]),
+        ("LoRA", "Low-rank adaptation is cheap.", ["Low-rank adaptation"]),
+        ("low-rank adaptation", "LORA and LoRAs are cheap.", ["LORA", "LoRAs"]),
+        ("multimodal LLM", "MLLMs see.", ["MLLMs"]),
+        ("MLLM", "Multi-modal LLMs see.", ["Multi-modal LLMs"]),
+        ("CLIP", "Contrastive language-image pretraining.", ["Contrastive language-image pretraining"]),
+    ],
+)
+def test_a_topic_answers_by_acronym_and_by_expansion_and_the_evidence_marks_it(query, text, marked):
+    document = paper("x", text)
+
+    assert does_answer(document, query)
+    assert marks(document, query) == marked
+
+
+def marks(document: Document, query: str) -> list[str]:
+    proof = evidence(document, parse(query))
+    assert proof
+    return [proof.text[start:end] for start, end in proof.marks]
+
+
+@pytest.mark.parametrize(
+    ("query", "text"),
+    [
+        ('"large language model"', "Agents of LLMs win."),
+        ("lora", "Low-rank adaptation is cheap."),
+        ("CoT", "A cot is for children."),
+        ("SSL", "Self-supervised learning."),
+    ],
+)
+def test_an_exact_phrase_a_word_and_an_acronym_with_two_senses_stay_as_they_are(query, text):
+    assert not does_answer(paper("x", text), query)
+
+
+def test_an_exclusion_leaves_out_what_an_acronym_stands_for():
+    assert not does_answer(paper("Robots", "Reinforcement learning."), "robots -RL")
+    assert not does_answer(paper("Robots", "RL."), 'robots -"reinforcement learning"')
+
+
 # Order ---------------------------------------------------------------------------------------------
 
 DAY = [
