@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache, reduce
 from itertools import pairwise
 
+from papers.acronyms import near_forms
 from papers.index import SHORTEST_HALF, Document
 from papers.query import Alternative, Field, Query, Words
 from papers.text import HYPHENS, STOP_WORDS, names, tokens
@@ -115,27 +116,37 @@ def asked(query: Query, tier: str) -> Expression:
     found = AnyOf(tuple(_side(side, tier) for side in query.alternatives if not side.like))
     if not query.exclusions:
         return found
-    left_out = (_field(part) if isinstance(part, Field) else _phrase(part) for part in query.exclusions)
+    left_out = (_field(part) if isinstance(part, Field) else _near(part) for part in query.exclusions)
     return Without(found, AnyOf(tuple(left_out)))
 
 
 def _side(side: Alternative, tier: str) -> Expression:
     mark = TITLE if tier == "title" else ""
     parts: list[Expression] = [_phrase(words, mark) for words in side.phrases]
-    parts += [_loose(words, tier) if tier in {"all", "any"} else _phrase(words, mark) for words in side.topics]
+    parts += [_loose(words, tier) if tier in {"all", "any"} else _near(words, mark) for words in side.topics]
     return AllOf((*parts, *map(_field, side.fields)))
 
 
 def _loose(words: Words, tier: str) -> Expression:
-    held = [
-        AnyOf(tuple(_phrase((form,)) for form in sorted(forms_of(words, number))))
+    if tier == "any":
+        return AnyOf((*_held(words), _near(words)))
+    return AnyOf(tuple(AllOf(_held(form)) for form in near_forms(words)))
+
+
+def _held(words: Words) -> tuple[Expression, ...]:
+    """Return each content word, or each word if none has content."""
+    return tuple(
+        AnyOf(tuple(_phrase((form,)) for form in sorted(_forms(words, number))))
         for number, word in enumerate(words)
         if word not in STOP_WORDS or STOP_WORDS.issuperset(words)
-    ]
-    return AllOf(tuple(held)) if tier == "all" else AnyOf(tuple(held))
+    )
 
 
-def forms_of(words: Words, number: int) -> set[str]:
+def _near(words: Words, mark: str = "") -> Expression:
+    return AnyOf(tuple(_phrase(form, mark) for form in near_forms(words)))
+
+
+def _forms(words: Words, number: int) -> set[str]:
     """Return the word, and it joined with its neighbours."""
     joined = [(before + after).lower() for before, after in pairwise(words)]
     return {words[number], *joined[max(number - 1, 0) : number + 1]}

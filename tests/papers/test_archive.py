@@ -39,13 +39,14 @@ PAPERS: list[dict[str, Any]] = [
     {"title": "Word " * 3, "abstract": "x" * 3000, "categories": ["math.NA", "cond-mat.mtrl-sci"]},
 ]
 QUERIES = [
-    "language model", '"language model"', "large language models", "LLM", "llms", "multimodal", "multi-modal",
-    "multi modal retrieval", "dataset", '"data set"', "SAM", "sam", "gpt-4o", "c++", "C#", "schrodinger filter",
-    "bias", "3.1", "speech -recognition", 'speech -"a language"', "speech OR retrieval", 'author:"fei-fei li"',
-    "author:jones", "author:alvarez", "org:deepmind", "org:jones", "cat:cs.CL", "cat:cs.*", "cat:stat.ML",
-    "cat:cond-mat.mtrl-sci", "cat:math", "title:speech", "title:SAM", "speech title:multimodal", "语言", "quoted here",
-    "a & b | !c", "NEAR AND NOT", "^ * word", "emph", "word word word word", "retrieval -cat:stat.ML",
-    "the of", '"it is"', "author:li OR org:jones -smith", "x" * 150, "nothing-like-this",
+    "language model", '"language model"', "large language models", "LLM", "llms", "LLM -LLM", "speech -LLM", "LoRA",
+    "lora", "low rank adaptation", "multimodal", "multi-modal", "multi modal retrieval", "dataset", '"data set"', "SAM",
+    "sam", "gpt-4o", "c++", "C#", "schrodinger filter", "bias", "3.1", "speech -recognition", 'speech -"a language"',
+    "speech OR retrieval", 'author:"fei-fei li"', "author:jones", "author:alvarez", "org:deepmind", "org:jones",
+    "cat:cs.CL", "cat:cs.*", "cat:stat.ML", "cat:cond-mat.mtrl-sci", "cat:math", "title:speech", "title:SAM",
+    "speech title:multimodal", "语言", "quoted here", "a & b | !c", "NEAR AND NOT", "^ * word", "emph",
+    "word word word word", "retrieval -cat:stat.ML", "the of", '"it is"', "author:li OR org:jones -smith", "x" * 150,
+    "nothing-like-this",
 ]  # fmt: skip
 
 
