@@ -23,6 +23,7 @@ class Edition(models.Model):
     scheduled_at = models.DateTimeField()
     closed_at = models.DateTimeField(null=True, blank=True)
     new_count = models.PositiveIntegerField(default=0, help_text="Papers that are new in this edition.")
+    planned_until = models.DateTimeField(null=True, blank=True, help_text="Who was due by then has a row.")
     coverage = models.JSONField(
         default=list,
         blank=True,

@@ -3,29 +3,31 @@
 import datetime as dt
 import logging
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import islice
 
 from django.db import transaction
-from django.db.models import Exists, Max, OuterRef, Q
+from django.db.models import Exists, OuterRef, Q
 
-from newsletter import editions, schedule
+from newsletter import editions, schedule, warm_up
 from newsletter.chunks import CHUNK_SIZE, add_chunk, lock
 from newsletter.contents import Book, Content, contents
+from newsletter.due import due_readers, history, schedule_of
 from newsletter.models import Delivery, DeliveryPicks, Edition
-from newsletter.schedule import ClosedEdition, Due, LastDigest, ReaderSchedule
+from newsletter.schedule import ClosedEdition, Due
+from papers import bulk
 from subscribers import signup
-from subscribers.models import Subscriber
+from subscribers.models import Subscriber, make_token
 
 logger = logging.getLogger(__name__)
 
 State, Reason = Delivery.State, Delivery.Reason
 
-PAGE = 1000  # readers looked at in one query
-COUNTS = Q(state__in=Delivery.SENT) | Q(state=State.SKIPPED, reason__in=Delivery.COUNTING_SKIPS)
-TOO_LATE = Q(state=State.SKIPPED, reason=Reason.TOO_LATE)
 NOT_FINAL = [*Delivery.OPEN, State.SENDING]
+LEFT_OUT = Content(reason=Reason.WARM_UP)
+# How often everybody is looked at; in between, only those whose hour came or who confirmed.
+FULL_EVERY = dt.timedelta(minutes=10)
 
 
 @dataclass(slots=True)
@@ -38,23 +40,41 @@ class Planned:
     skipped: Counter[str] = field(default_factory=Counter)
 
 
-def plan(edition: Edition, now: dt.datetime) -> Planned:
+def plan(edition: Edition, now: dt.datetime, *, is_full: bool = True) -> Planned:
     """Write a row for every active reader who is due at ``now``, with the picks of those who get a mail.
 
-    Any number of planners may run at once: rows are written under the edition's lock, a chunk in
-    a transaction, and a reader who has a row is passed over. Nothing is planned for an edition
-    that a newer one overtook.
+    Any number of planners may run at once, and any of them may end anywhere: rows are written under
+    the edition's lock, a chunk in a transaction, and a reader who has a row is passed over. Nothing is
+    planned for an edition that a newer one overtook.
+
+    Unless ``is_full``, most of the calls look only at those whose hour came since the last call. A
+    reader who is due for another reason, as one who changed their hour, waits ``FULL_EVERY`` at most.
     """
     planned = Planned()
     if editions.closed().filter(date__gt=edition.date).exists():
         return planned
     _end_older(edition)
     signup.resume_due(now)
-    book = Book(edition)
-    due = _due_readers(edition, book.editions, now)
+    book, warming = Book(edition), None
+    due = due_readers(book.editions, now, None if is_full else _since(edition, now))
     while batch := list(islice(due, CHUNK_SIZE)):
-        _write(book, batch, planned)
+        warming = warming or warm_up.of(edition)
+        _write(book, batch, warming, planned)
+    not_later = Q(planned_until=None) | Q(planned_until__lt=now)
+    Edition.objects.filter(not_later, pk=edition.pk).update(planned_until=now)
     return planned
+
+
+def _since(edition: Edition, now: dt.datetime) -> dt.datetime | None:
+    """Return from when on is to be looked at; None where everybody is."""
+    until = Edition.objects.values_list("planned_until", flat=True).get(pk=edition.pk)
+    if until is None or not until <= now or _round(until) != _round(now):
+        return None
+    return until
+
+
+def _round(moment: dt.datetime) -> int:
+    return int(moment.timestamp() // FULL_EVERY.total_seconds())
 
 
 def _end_older(edition: Edition) -> None:
@@ -73,100 +93,80 @@ def _end_older(edition: Edition) -> None:
     running.filter(~Exists(unfinished)).update(state=Edition.State.DONE)
 
 
-# Who is due -------------------------------------------------------------------------------------
-
-
-def _due_readers(edition: Edition, closed: Sequence[Edition], now: dt.datetime) -> Iterator[tuple[Subscriber, Due]]:
-    """Yield the active readers without a row in the edition who are due, in pages by their ids."""
-    known = [ClosedEdition(e.date, e.scheduled_at, e.new_count) for e in closed]
-    has_row = Delivery.objects.filter(edition=edition, subscriber=OuterRef("pk"))
-    readers = Subscriber.objects.active().filter(~Exists(has_row)).order_by("pk")
-    page = list(readers[:PAGE])
-    while page:
-        last, overtaken = _history(page)
-        for reader in page:
-            if due := schedule.due(
-                _schedule_of(reader), last.get(reader.pk), known, now, was_too_late=reader.pk in overtaken
-            ):
-                yield reader, due
-        page = list(readers.filter(pk__gt=page[-1].pk)[:PAGE])
-
-
-def _history(readers: Collection[Subscriber]) -> tuple[dict[int, LastDigest], set[int]]:
-    """Return these readers' last digests that count, and those whose newest delivery came too late."""
-    rows = (
-        Delivery.objects.filter(subscriber__in=readers)
-        .order_by()
-        .values_list("subscriber")
-        .annotate(
-            edition_date=Max("edition__date", filter=COUNTS),
-            # Of a reader who moved west, an older digest may have the newer date.
-            last_local_date=Max("local_date", filter=COUNTS),
-            too_late=Max("edition__date", filter=TOO_LATE),
-            newest=Max("edition__date"),
-        )
-    )
-    last, overtaken = {}, set()
-    for reader, edition_date, local_date, too_late, newest in rows:
-        if edition_date:
-            last[reader] = LastDigest(edition_date, local_date)
-        if too_late == newest:
-            overtaken.add(reader)
-    return last, overtaken
-
-
 def draft(edition: Edition, reader: Subscriber, now: dt.datetime) -> Delivery:
     """Return the row, with picks, that a reader would get of an edition now, whatever their hour; it is not saved."""
     book = Book(edition)
-    last, _ = _history([reader])
+    last, _ = history([reader], book.editions)
     known = [ClosedEdition(e.date, e.scheduled_at, e.new_count) for e in book.editions]
-    wanted = _schedule_of(reader)
+    wanted = schedule_of(reader)
     due = schedule.due(wanted, last.get(reader.pk), known, now, was_too_late=True)
     due = due or Due(edition.date, edition.date, now.astimezone(wanted.zone).date())
     content = contents(book, [(reader, due)])[reader.pk]
-    delivery = _row(edition, due, reader, content)
-    delivery.picks = _picks(delivery, content)
+    delivery = Delivery(edition=edition, subscriber=reader, **_row(due, content))
+    delivery.picks = DeliveryPicks(delivery=delivery, **_picks(content))
     return delivery
-
-
-def _schedule_of(reader: Subscriber) -> ReaderSchedule:
-    return ReaderSchedule(reader.timezone, reader.frequency, reader.weekday, reader.hour)
 
 
 # Rows -------------------------------------------------------------------------------------------
 
 
-def _write(book: Book, batch: Sequence[tuple[Subscriber, Due]], planned: Planned) -> None:
+def _write(book: Book, batch: Sequence[tuple[Subscriber, Due]], warming: warm_up.WarmUp, planned: Planned) -> None:
     """Write the rows of a batch, at most a chunk, in one transaction."""
-    content = contents(book, batch)
+    admitted = warming.admitted([reader for reader, _ in batch])
+    chosen = contents(book, [(reader, due) for reader, due in batch if reader.pk in admitted])
     with transaction.atomic():
         lock(book.edition.pk)
-        wanted = _still_wanted(book.edition, content)
-        rows = [_row(book.edition, due, reader, content[reader.pk]) for reader, due in batch if reader.pk in wanted]
-        pending = [row for row in rows if row.state == State.PENDING]
-        if pending:
-            chunk = add_chunk(book.edition.pk)
-            for row in pending:
-                row.chunk = chunk
-            Edition.objects.filter(pk=book.edition.pk, state=Edition.State.CLOSED).update(state=Edition.State.SENDING)
-            planned.chunk_ids.append(chunk.pk)
-        Delivery.objects.bulk_create(rows)
-        DeliveryPicks.objects.bulk_create(_picks(row, content[row.subscriber_id]) for row in pending)
-    planned.pending += len(pending)
-    planned.failed += sum(row.state == State.FAILED for row in rows)
-    planned.skipped.update(str(row.reason) for row in rows if row.reason)
+        wanted = _still_wanted(book.edition, [reader.pk for reader, _ in batch])
+        content = _within({pk: chosen.get(pk, LEFT_OUT) for pk in wanted}, warming.room())
+        rows = {reader.pk: _row(due, content[reader.pk]) for reader, due in batch if reader.pk in wanted}
+        _insert(book.edition, rows, content, planned)
+    states = Counter(str(row["state"]) for row in rows.values())
+    planned.pending += states[State.PENDING]
+    planned.failed += states[State.FAILED]
+    planned.skipped.update(str(row["reason"]) for row in rows.values() if row["reason"])
 
 
-def _row(edition: Edition, due: Due, reader: Subscriber, content: Content) -> Delivery:
-    return Delivery(
-        edition=edition,
-        subscriber=reader,
-        covers_from=due.covers_from,
-        local_date=due.local_date,
-        state=State.SKIPPED if content.reason else State.FAILED if content.error else State.PENDING,
-        reason=content.reason,
-        error=content.error,
-    )
+def _within(content: Mapping[int, Content], room: int | None) -> Mapping[int, Content]:
+    """Leave out what another planner has taken the warm-up's room for meanwhile."""
+    if room is None:
+        return content
+    mails = [pk for pk, one in content.items() if not one.reason and not one.error]
+    return {**content, **dict.fromkeys(mails[room:], LEFT_OUT)}
+
+
+def _insert(
+    edition: Edition, rows: Mapping[int, Mapping[str, object]], content: Mapping[int, Content], planned: Planned
+) -> None:
+    """Insert the rows of a batch, {reader's id: row}, with a chunk and picks for those that are to be sent."""
+    to_send = {pk for pk, row in rows.items() if row["state"] == State.PENDING}
+    chunk_id = None
+    if to_send:
+        chunk_id = add_chunk(edition.pk).pk
+        Edition.objects.filter(pk=edition.pk, state=Edition.State.CLOSED).update(state=Edition.State.SENDING)
+        planned.chunk_ids.append(chunk_id)
+    values = [
+        {
+            **row,
+            "edition": edition.pk,
+            "subscriber": pk,
+            "chunk": chunk_id if pk in to_send else None,
+            "token": make_token(),
+        }
+        for pk, row in rows.items()
+    ]
+    ids = {pk: id_ for id_, pk in bulk.insert(Delivery, values, returning=["id", "subscriber_id"])}
+    picks = [{**_picks(content[pk]), "delivery": ids[pk]} for pk in to_send]
+    bulk.insert(DeliveryPicks, picks, returning=["delivery_id"])
+
+
+def _row(due: Due, content: Content) -> dict[str, object]:
+    return {
+        "covers_from": due.covers_from,
+        "local_date": due.local_date,
+        "state": State.SKIPPED if content.reason else State.FAILED if content.error else State.PENDING,
+        "reason": content.reason,
+        "error": content.error,
+    }
 
 
 def _still_wanted(edition: Edition, ids: Collection[int]) -> set[int]:
@@ -179,13 +179,12 @@ def _still_wanted(edition: Edition, ids: Collection[int]) -> set[int]:
     return set(readers.values_list("pk", flat=True)) - set(known)
 
 
-def _picks(delivery: Delivery, content: Content) -> DeliveryPicks:
+def _picks(content: Content) -> dict[str, object]:
     selection = content.selection
-    return DeliveryPicks(
-        delivery=delivery,
-        form=content.form,
-        paper_ids=[pick.paper_id for pick in selection.picks],
-        details=[
+    return {
+        "form": content.form,
+        "paper_ids": [pick.paper_id for pick in selection.picks],
+        "details": [
             {
                 "paper": pick.paper_id,
                 "section": pick.section,
@@ -194,10 +193,10 @@ def _picks(delivery: Delivery, content: Content) -> DeliveryPicks:
             }
             for pick in selection.picks
         ],
-        counts={
+        "counts": {
             "considered": selection.considered,
             "matched": selection.matched,
             "muted": selection.muted,
             "sent_before": selection.sent_before,
         },
-    )
+    }

@@ -3,7 +3,8 @@
 import datetime as dt
 import re
 import zoneinfo
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -160,3 +161,52 @@ def _slot_has_come(
     """
     slot = schedule.slot(local_date)
     return schedule.has_day(local_date) and slot <= now and any(edition.scheduled_at <= slot for edition in newer)
+
+
+# Many readers at once ---------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """Whose slot of today has come: readers of these zones, for whom it is this weekday, at these hours.
+
+    ``held`` is the newest edition that was to close by then: who had it, or a newer one, is not due.
+    """
+
+    zones: tuple[str, ...]
+    weekday: int
+    hours: tuple[int, ...]
+    held: dt.date
+
+
+def turns(
+    zones: Iterable[str], editions: Sequence[ClosedEdition], now: dt.datetime, since: dt.datetime | None = None
+) -> list[Turn]:
+    """Return whose slots have come by ``now``, after ``since`` if it is given; no reader is of two turns.
+
+    A reader with a digest that counts, and whose newest delivery did not come too late, is never
+    ``due`` without a turn, for the same ``editions`` and ``now``.
+    """
+    found: defaultdict[tuple[int, dt.date, tuple[int, ...]], list[str]] = defaultdict(list)
+    for zone in zones:
+        local_date, by_edition = _hours_come(zone, editions, now, since)
+        for held, hours in by_edition.items():
+            found[local_date.weekday(), held, tuple(hours)].append(zone)
+    return [Turn(tuple(of), weekday, hours, held) for (weekday, held, hours), of in found.items()]
+
+
+def _hours_come(
+    timezone: str, editions: Sequence[ClosedEdition], now: dt.datetime, since: dt.datetime | None
+) -> tuple[dt.date, dict[dt.date, list[int]]]:
+    """Return the zone's date, and the hours of it that have come, by the edition that was to close by then."""
+    zone = ReaderSchedule(timezone, "daily", 0, 0).zone
+    local = now.astimezone(zone)
+    local_date, first, hours = local.date(), 0, defaultdict[dt.date, list[int]](list)
+    if since and (before := since.astimezone(zone)).date() == local_date:
+        first = max(0, min(before.hour, local.hour) - 1)  # clocks go back by an hour at most
+    for hour in range(first, min(24, local.hour + 2)):
+        slot = ReaderSchedule(timezone, "daily", 0, hour).slot(local_date)
+        held = next((edition.date for edition in reversed(editions) if edition.scheduled_at <= slot), None)
+        if held and slot <= now and (since is None or slot > since):
+            hours[held].append(hour)
+    return local_date, hours

@@ -194,6 +194,8 @@ EDITION_CLOSES_AT = env.str("EDITION_CLOSES_AT", default="00:30 America/New_York
 
 # Deliveries that one task works on, and how long it has them to itself unless it renews the lease in time.
 CHUNK_SIZE = 200
+# A new sender's first weeks: digests of an edition at most, to those longest without one; 0 is any number.
+WARM_UP_PER_DAY = env.int("WARM_UP_PER_DAY", default=0)
 CHUNK_LEASE_S = 600
 
 # Web ------------------------------------------------------------------------------------------

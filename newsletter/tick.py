@@ -94,7 +94,7 @@ def close(now: dt.datetime) -> Summary | None:
 def deliver(now: dt.datetime, queue: Queue | None = None) -> list[Summary]:
     """Plan the newest edition and send what is due of it, here or by ``queue``."""
     edition = editions.newest_closed()
-    return [send_edition(edition, now, queue=queue).as_json()] if edition else []
+    return [send_edition(edition, now, queue=queue, is_full=False).as_json()] if edition else []
 
 
 def mail(now: dt.datetime) -> Summary:  # noqa: ARG001 - service mails go by the real clock alone
@@ -167,14 +167,19 @@ class Report:
         }
 
 
-def send_edition(edition: Edition, now: dt.datetime, *, queue: Queue | None = None, is_dry_run: bool = False) -> Report:
-    """Plan an edition for who is due at ``now`` and send its chunks; a dry run plans, counts and takes it back."""
+def send_edition(
+    edition: Edition, now: dt.datetime, *, queue: Queue | None = None, is_dry_run: bool = False, is_full: bool = True
+) -> Report:
+    """Plan an edition for who is due at ``now`` and send its chunks; a dry run plans, counts and takes it back.
+
+    ``is_full`` as for ``plan``.
+    """
     if is_dry_run:
         with transaction.atomic():
             report = _report(edition, plan(edition, now), Counter())
             transaction.set_rollback(True)
         return report
-    planned = plan(edition, now)
+    planned = plan(edition, now, is_full=is_full)
     # The sweeper finds the chunks just planned, and those that an earlier run left.
     counts = _send_chunks(chunks.sweep(timezone.now()), queue)
     return _report(edition, planned, counts)

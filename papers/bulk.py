@@ -53,7 +53,15 @@ def document(rows: Iterable[Row]) -> str:
     return json.dumps(list(rows), default=_as_text)
 
 
-def _insert(model: type[models.Model], rows: Sequence[Row], on_conflict: str) -> None:
+def insert(model: type[models.Model], rows: Sequence[Row], returning: Sequence[str]) -> list[tuple[Any, ...]]:
+    """Insert ``rows``, {field: value}, and return these columns of each, in no order that means anything.
+
+    A default that is drawn anew for each row, such as a token, is for the caller to give.
+    """
+    return _insert(model, rows, f"RETURNING {', '.join(map(connection.ops.quote_name, returning))}") if rows else []
+
+
+def _insert(model: type[models.Model], rows: Sequence[Row], tail: str) -> list[tuple[Any, ...]]:
     fields = _fields(model)
     at = timezone.now()
     blank = {str(field.column): at if _is_a_time_of_writing(field) else field.get_default() for field in fields}
@@ -61,7 +69,8 @@ def _insert(model: type[models.Model], rows: Sequence[Row], on_conflict: str) ->
     values = document(blank | {columns[name]: value for name, value in row.items()} for row in rows)
     table, into = connection.ops.quote_name(model._meta.db_table), ", ".join(map(_quoted, fields))
     with connection.cursor() as cursor:
-        cursor.execute(f"INSERT INTO {table} ({into}) {_from_json(fields)} {on_conflict}", [values])
+        cursor.execute(f"INSERT INTO {table} ({into}) {_from_json(fields)} {tail}", [values])
+        return cursor.fetchall() if cursor.description else []
 
 
 def _fields(model: type[models.Model]) -> list["models.Field[Any, Any]"]:

@@ -133,6 +133,11 @@ class Subscriber(models.Model):
         indexes = [
             # The planner walks the active readers in pages of ids.
             models.Index(fields=["state", "id"], name="subscriber_state_id"),
+            # Each minute the planner looks for those whose hour has come, and for those who just confirmed.
+            models.Index(
+                fields=["timezone", "hour", "id"], condition=models.Q(state="active"), name="subscriber_zone_hour"
+            ),
+            models.Index(fields=["confirmed_at"], condition=models.Q(state="active"), name="subscriber_confirmed"),
         ]
         permissions = [("export_subscriber", "Can export subscribers with their addresses")]
 

@@ -348,7 +348,7 @@ def test_the_number_of_queries_does_not_grow_with_the_readers():
 
 def test_readers_come_in_chunks(monkeypatch):
     monkeypatch.setattr("newsletter.planning.CHUNK_SIZE", 2)
-    monkeypatch.setattr("newsletter.planning.PAGE", 3)
+    monkeypatch.setattr("newsletter.due.PAGE", 3)
     for _ in range(5):
         make_subscriber()
     edition = edition_of("Robots")
