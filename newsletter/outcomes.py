@@ -73,6 +73,20 @@ def is_unreachable(error: Exception) -> bool:
     return _never_connected(_cause(error))
 
 
+def is_too_large(error: Exception) -> bool:
+    """Say whether the provider would not read the body to its end."""
+    return getattr(error, "status_code", None) == 413
+
+
+def refused(text: str, *, is_passing: bool = False) -> Outcome:
+    """Return what a provider's words about one mail, in an answer to many, mean for that mail.
+
+    ``is_passing`` where the provider's own code says that it may be tried again.
+    """
+    kind: Kind = "retry" if is_passing else _kind_of_refusal(text)
+    return Outcome(kind, error=_without_mailboxes(f"the provider says: {text}"))
+
+
 def _cause(error: Exception) -> BaseException:
     """Return what ``requests`` raised, which Anymail wraps."""
     return error.__cause__ if isinstance(error.__cause__, requests.RequestException) else error
@@ -118,11 +132,17 @@ def _kind_of_answer(error: AnymailAPIError) -> Kind:
         return "retry"
     if status in OUR_SETTINGS or 300 <= status < 400:
         return "provider_fault"
+    if status == 409:
+        return "unknown"  # the key of an earlier call: that one is under way, or had another body
     if 400 <= status < 500:
-        text = getattr(error.response, "text", "")
-        names_us = NAMES_OUR_SETTINGS.search(text) and not NAMES_THE_RECIPIENT.search(text)
-        return "provider_fault" if names_us else "failed"
+        return _kind_of_refusal(getattr(error.response, "text", ""))
     return "unknown"
+
+
+def _kind_of_refusal(text: str) -> Kind:
+    """Return whom the provider's words complain about: us, or this reader."""
+    names_us = NAMES_OUR_SETTINGS.search(text) and not NAMES_THE_RECIPIENT.search(text)
+    return "provider_fault" if names_us else "failed"
 
 
 def _never_connected(error: BaseException) -> bool:
@@ -149,5 +169,8 @@ def _retry_after(error: Exception) -> float | None:
 
 def _describe(error: Exception) -> str:
     """Return the error in one line, without the mailbox of any address in it."""
-    text = " ".join(f"{type(error).__name__}: {error}".split())
+    return _without_mailboxes(" ".join(f"{type(error).__name__}: {error}".split()))
+
+
+def _without_mailboxes(text: str) -> str:
     return re.sub(r"[^\s<>()'\"`,:;]+@", "…@", text)[:500]

@@ -7,7 +7,8 @@ import re
 import smtplib
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
@@ -18,8 +19,10 @@ from django.core.mail.backends.base import BaseEmailBackend
 from django.core.mail.backends.smtp import EmailBackend as DjangoSmtpBackend
 from django.utils import timezone
 from django.utils.functional import cached_property
+from django.utils.module_loading import import_string
 
-from newsletter import outcomes
+from newsletter import batches, outcomes
+from newsletter.batches import BATCHES, Item
 from subscribers.emails import Outcome
 
 logger = logging.getLogger(__name__)
@@ -97,6 +100,19 @@ class SmtpBackend(DjangoSmtpBackend):
 # Handing over -----------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A mail that is ready to be handed over; ``item`` is its part of a batch's body."""
+
+    message: EmailMessage
+    item: Item | None = None
+
+    @property
+    def size(self) -> int:
+        """Bytes in the body of a batch."""
+        return len(self.item.body) if self.item else 0
+
+
 class Provider:
     """The configured backend with one kept connection; ``with Provider() as provider: provider.send(message)``."""
 
@@ -104,6 +120,10 @@ class Provider:
         self._connection: BaseEmailBackend | None = None
         self._used_at = self._down_until = float("-inf")
         self._down = Outcome("retry")
+        self._asked: dict[str, Any] | None = None
+        self.batch = BATCHES.get(_provider_name())
+        self.unit_size = self.batch.size if self.batch else 1
+        self.unit_bytes = self.batch.max_bytes if self.batch else 0
 
     def __enter__(self) -> Self:
         return self
@@ -111,48 +131,78 @@ class Provider:
     def __exit__(self, *_: object) -> None:
         self._close()
 
-    unit_size = 1  # messages in one call
-
-    def hand_over(self, messages: Sequence[EmailMessage], name: str) -> Sequence[Outcome]:  # noqa: ARG002
-        """Hand over a unit of at most ``unit_size`` messages; return what became of each. Never raises."""
-        return [self.send(message) for message in messages]
-
     def send(self, message: EmailMessage) -> Outcome:
         """Hand over one message to one recipient; never raises for what the provider did or did not do."""
         if len(message.recipients()) != 1:
             # A message with several recipients shows each of them to the others.
             return Outcome("failed", error=f"the message has {len(message.recipients())} recipients")
+        [outcome] = self._call(lambda connection: [_send(connection, message)], 1)
+        return outcome
+
+    def prepare(self, message: EmailMessage) -> Prepared:
+        """Do whatever can be done before the call; raises what is wrong with the message itself."""
+        if len(message.recipients()) != 1:
+            raise ValueError(f"the message has {len(message.recipients())} recipients")
+        if self.batch is None:
+            return Prepared(message)
+        try:
+            connection = self._connect()
+        except Exception:  # noqa: BLE001 - a missing setting is nobody's failure: the call will find and name it
+            return Prepared(message)
+        payload = connection.build_message_payload(message, connection.send_defaults)
+        self._asked = self._asked or batches.request(payload, connection)
+        return Prepared(message, batches.item(self.batch, payload))
+
+    def hand_over(self, unit: Sequence[Prepared], name: str) -> Sequence[Outcome]:
+        """Hand over a unit of at most ``unit_size`` messages in one call; never raises.
+
+        ``name`` is the key of the call, where the provider takes one. All are *unsent* where a batch
+        was refused whole, perhaps for one of its mails: half of it may go.
+        """
+        batch, asked = self.batch, self._asked or {}
+        if batch is None:
+            return [self.send(mail.message) for mail in unit]
+        items = [mail.item for mail in unit if mail.item]
+        return self._call(lambda connection: batches.post(connection, batch, items, name, asked), len(unit))
+
+    def _call(self, call: Callable[[Any], Sequence[Outcome]], count: int) -> Sequence[Outcome]:
         if time.monotonic() < self._down_until:
-            return self._down
+            return [self._down] * count
         is_open = False
         try:
             connection = self._open()
             is_open = True
-            count = connection.send_messages([message])
-        except Exception as error:  # noqa: BLE001 - the boundary: whatever a backend raises is this message's outcome
-            outcome = self._failure(error, is_open=is_open)
-        else:
-            outcome = _receipt(message) if count else Outcome("failed", error="the backend took no message")
+            answered = call(connection)
+        except Exception as error:  # noqa: BLE001 - the boundary: whatever a backend raises is these messages' outcome
+            answered = [self._failure(error, is_open=is_open, count=count)] * count
         self._used_at = time.monotonic()
-        return outcome
+        return answered
+
+    def _connect(self) -> Any:
+        if self._connection is None:
+            self._connection = get_connection()
+        return self._connection
 
     def _open(self) -> BaseEmailBackend:
         if time.monotonic() - self._used_at > IDLE_S:
             self._close()
-        if self._connection is None:
-            self._connection = get_connection()
-        self._connection.open()
-        if isinstance(session := getattr(self._connection, "session", None), requests.Session):
+        connection: BaseEmailBackend = self._connect()
+        connection.open()
+        if isinstance(session := getattr(connection, "session", None), requests.Session):
             # A redirected POST arrives as a GET, whose answer would say nothing about the mail.
             session.max_redirects = 0
-        return self._connection
+        return connection
 
-    def _failure(self, error: Exception, *, is_open: bool) -> Outcome:
+    def _failure(self, error: Exception, *, is_open: bool, count: int) -> Outcome:
         has_sent_body = getattr(self._connection, "has_sent_body", None) if is_open else False
         outcome = outcomes.classify(error, has_sent_body=has_sent_body)
         if not is_open or outcomes.is_unreachable(error):
             # The next message would wait for the same time-out.
             self._down, self._down_until = outcome, time.monotonic() + DOWN_S
+        if count > 1 and (outcome.kind == "failed" or outcomes.is_too_large(error)):
+            outcome = Outcome("unsent", error=outcome.error)
+            if outcomes.is_too_large(error):
+                self.unit_size = count // 2
         logger.log(
             logging.ERROR if outcome.kind in {"unknown", "provider_fault"} else logging.WARNING,
             "handing over ended as %s: %s",
@@ -166,6 +216,17 @@ class Provider:
         if self._connection is not None:
             with contextlib.suppress(OSError):  # a broken connection may break once more while it says goodbye
                 self._connection.close()
+
+
+def _provider_name() -> str:
+    """Return Anymail's name of the configured provider; '' where mails do not go through Anymail."""
+    return str(getattr(import_string(settings.EMAIL_BACKEND), "esp_name", ""))
+
+
+def _send(connection: BaseEmailBackend, message: EmailMessage) -> Outcome:
+    if not connection.send_messages([message]):
+        return Outcome("failed", error="the backend took no message")
+    return _receipt(message)
 
 
 def _receipt(message: EmailMessage) -> Outcome:

@@ -21,7 +21,7 @@ from django.utils import timezone
 from newsletter import messages, rendering, units
 from newsletter.chunks import Clock, Lease
 from newsletter.models import Delivery, Edition
-from newsletter.providers import Provider
+from newsletter.providers import Prepared, Provider
 from newsletter.units import Unit
 from subscribers.emails import Outcome
 
@@ -34,14 +34,16 @@ DATABASE_PATIENCE_S, DATABASE_PAUSE_S = 300.0, 0.5
 
 
 class Carrier(Protocol):
-    """Who takes mails: a ``Provider``, or what stands for one in a test."""
+    """Who takes mails: a ``Provider``, or what stands for one in a test. Its methods are explained there."""
 
-    @property
-    def unit_size(self) -> int:
-        """The most messages in one call."""
+    unit_size: int
+    unit_bytes: int
 
-    def hand_over(self, messages: Sequence[EmailMessage], name: str) -> Sequence[Outcome]:
-        """Hand the messages of a unit over, in one call; return what became of each. Never raises."""
+    def prepare(self, message: EmailMessage) -> Prepared: ...
+    def hand_over(self, unit: Sequence[Prepared], name: str) -> Sequence[Outcome]: ...
+
+
+Composed = list[tuple[Delivery, Prepared]]
 
 
 def deliver_chunk(
@@ -81,44 +83,65 @@ class _Worker:
 
     def __init__(self, lease: Lease, carrier: Carrier, clock: Clock, should_stop: Callable[[], bool]) -> None:
         self.lease, self.carrier, self.clock, self.should_stop = lease, carrier, clock, should_stop
-        self.todo: deque[Delivery] = deque()
+        self.todo: deque[Sequence[Delivery]] = deque()
         self.unsettled: _Done | None = None
         self.counts: Counter[str] = Counter()
 
     def run(self) -> None:
         """Send the chunk's due rows, until the end, a stop, a pause or the provider's fault."""
         rows = units.due(self.clock()).filter(chunk=self.lease.chunk_id)
-        self.todo.extend(rows.select_related("subscriber", "edition", "picks"))
-        of = rendering.material(self.todo)
+        deliveries = list(rows.select_related("subscriber", "edition", "picks"))
+        self._put_back(deliveries)
+        of = rendering.material(deliveries)
         while self.todo and not self.should_stop() and self._send_next(of):
             pass
         self._commit(self.lease.give_back)
 
     def _send_next(self, of: rendering.Material) -> bool:
         """Send the next unit, in the order of ARCHITECTURE section 9; False when the chunk must stop."""
-        count = min(self.carrier.unit_size, len(self.todo))
-        composed = self._compose([self.todo.popleft() for _ in range(count)], of)
+        composed = self._compose(self._take(self.carrier.unit_size), of)
         if not composed:
             return True
         name = uuid.uuid4().hex
         marked = self._commit(lambda: self._mark([delivery for delivery, _ in composed], name))
-        going = [(delivery, message) for delivery, message in composed if delivery.pk in marked]
+        going = [(delivery, mail) for delivery, mail in composed if delivery.pk in marked]
         unmarked = [delivery for delivery, _ in composed if delivery.pk not in marked]
         if not going:
             return self._may_skip(unmarked)
-        outcomes = self._hand_over([message for _, message in going], name)
-        self.unsettled = _Done(Unit(name, [delivery for delivery, _ in going], outcomes, self.clock()), unmarked)
-        return all(outcome.kind not in {"provider_fault", "unsent"} for outcome in outcomes)
+        if self.lease.is_over():
+            held_up = Outcome("unsent", error="the worker was held up beyond its lease; nothing was sent")
+            answered: Sequence[Outcome] = [held_up] * len(going)
+        else:
+            answered = self.carrier.hand_over([mail for _, mail in going], name)
+        self.unsettled = _Done(Unit(name, [delivery for delivery, _ in going], answered, self.clock()), unmarked)
+        return self._may_go_on(self.unsettled.unit)
 
-    def _compose(self, deliveries: Sequence[Delivery], of: rendering.Material) -> list[tuple[Delivery, EmailMessage]]:
-        composed: list[tuple[Delivery, EmailMessage]] = []
-        for delivery in deliveries:
+    def _take(self, count: int) -> Sequence[Delivery]:
+        group = self.todo.popleft()
+        self._put_back(group[count:])
+        return group[:count]
+
+    def _put_back(self, deliveries: Sequence[Delivery]) -> None:
+        if deliveries:
+            self.todo.appendleft(deliveries)
+
+    def _compose(self, deliveries: Sequence[Delivery], of: rendering.Material) -> Composed:
+        """Make the mails of a unit; what would make its call too large stays for the next one."""
+        composed: Composed = []
+        size = 0
+        for number, delivery in enumerate(deliveries):
             try:
-                composed.append((delivery, messages.message(delivery, of)))
+                mail = self.carrier.prepare(messages.message(delivery, of))
             except Exception as error:  # the boundary: one reader's mail that cannot be made stops nobody else's
                 logger.exception("edition %s, delivery %s: cannot be composed", delivery.edition_id, delivery.pk)
                 said = f"cannot be composed: {type(error).__name__}: {error}"
                 self.counts["failed"] += units.fail(delivery, said)
+                continue
+            size += mail.size
+            if composed and size > self.carrier.unit_bytes:
+                self._put_back(deliveries[number:])
+                break
+            composed.append((delivery, mail))
         return composed
 
     def _mark(self, deliveries: Sequence[Delivery], name: str) -> set[int]:
@@ -126,11 +149,18 @@ class _Worker:
             return set()
         return units.mark(deliveries, self.lease.owner, name, self.clock())
 
-    def _hand_over(self, mails: Sequence[EmailMessage], name: str) -> Sequence[Outcome]:
-        if self.lease.is_over():
-            held_up = Outcome("unsent", error="the worker was held up beyond its lease; nothing was sent")
-            return [held_up] * len(mails)
-        return self.carrier.hand_over(mails, name)
+    def _may_go_on(self, unit: Unit) -> bool:
+        """Look at how a unit ended; one that was refused whole goes in halves, until the culprit is alone."""
+        kinds = {outcome.kind for outcome in unit.outcomes}
+        if "provider_fault" in kinds or self.lease.is_over():
+            return False
+        if kinds == {"unsent"}:
+            half = len(unit.deliveries) // 2
+            if not half:
+                return False
+            self._put_back(unit.deliveries[half:])
+            self._put_back(unit.deliveries[:half])
+        return True
 
     def _may_skip(self, unmarked: Sequence[Delivery]) -> bool:
         """End rows that could not be marked, with the reason; False when nothing of the chunk may go."""

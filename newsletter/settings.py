@@ -165,6 +165,10 @@ EMAIL_TIMEOUT = 30
 ANYMAIL_WEBHOOK_SECRET = env.str("ANYMAIL_WEBHOOK_SECRET", default="")
 ANYMAIL = {name.removeprefix("ANYMAIL_"): value for name, value in os.environ.items() if name.startswith("ANYMAIL_")}
 
+# Postmark's stream for digests; service mails go to the server's default one. A broadcast stream adds
+# an unsubscribe link of its own until that is turned off there: ours is in every mail.
+POSTMARK_STREAM = env.str("POSTMARK_STREAM", default="broadcast")
+
 # Digests and service mails have senders of their own, so that a complaint about one does not
 # weigh on the other.
 DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default=f"{SITE_NAME} <digest@{MAIL_DOMAIN}>")

@@ -148,7 +148,6 @@ SETTLE = """
 UPDATE newsletter_delivery AS d
 SET state = r.state, error = r.error, accepted_at = r.accepted_at, next_attempt_at = r.next_attempt_at,
     provider_message_id = r.provider_message_id, attempt = d.attempt - r.refund,
-    unit = CASE WHEN r.state = 'retry' THEN '' ELSE d.unit END,
     chunk_id = CASE WHEN r.leaves = 1 THEN NULL ELSE d.chunk_id END
 FROM {rows}
 WHERE d.id = r.pk AND d.unit = %s
@@ -176,9 +175,16 @@ def settle(unit: Unit) -> Counter[str]:
     if overtaken:
         named = [{"pk": change["pk"], "provider_message_id": change["provider_message_id"]} for change in overtaken]
         _update(NAME, {"pk": "bigint", "provider_message_id": "text"}, [document(named), unit.name])
-    counts = Counter("sent" if c["state"] == State.ACCEPTED else str(c["state"]) for c in changes.values())
-    if any(outcome.kind == "provider_fault" for outcome in unit.outcomes):
-        counts["provider_fault"] = 1
+    return _count(changes.values(), unit.outcomes)
+
+
+def _count(changes: Iterable[dict[str, object]], answered: Iterable[Outcome]) -> Counter[str]:
+    counts: Counter[str] = Counter()
+    for change, outcome in zip(changes, answered, strict=True):
+        if outcome.kind != "unsent":  # it goes on in this call or in a later one
+            counts["sent" if outcome.kind == "accepted" else str(change["state"])] += 1
+        if outcome.kind == "provider_fault":
+            counts["provider_fault"] = 1
     return counts
 
 

@@ -7,7 +7,7 @@ import pytest
 from django.db import OperationalError
 from django.utils import timezone
 
-from newsletter import units
+from newsletter import messages, units
 from newsletter.chunks import LEASE, sweep
 from newsletter.models import Chunk, Delivery, Edition
 from newsletter.outcomes import Kind
@@ -103,6 +103,45 @@ def test_a_fault_of_the_provider_leaves_the_rest_of_the_chunk_open(edition):
     assert deliver(deliveries, carrier) == Counter(retry=2, provider_fault=1)
     assert len(carrier.calls) == 1
     assert set(Delivery.objects.values_list("attempt", flat=True)) == {0}
+
+
+def refuse_any_call_with(bad: str):
+    def answer(to):
+        if bad not in to:
+            return [Outcome("accepted")] * len(to)
+        return [Outcome("failed", error="422") if len(to) == 1 else Outcome("unsent", error="422")] * len(to)
+
+    return answer
+
+
+def test_a_batch_that_is_refused_for_one_mail_is_halved_until_that_mail_is_alone(edition):
+    deliveries = digests(edition, 8)
+    carrier = Batches(8, refuse_any_call_with(deliveries[5].subscriber.email))
+
+    assert deliver(deliveries, carrier) == Counter(sent=7, failed=1)
+
+    assert [len(call) for call in carrier.calls] == [8, 4, 4, 2, 1, 1, 2]
+    assert states(deliveries) == ["accepted"] * 5 + ["failed"] + ["accepted"] * 2
+    assert set(Delivery.objects.values_list("attempt", flat=True)) == {1}
+    assert len(set(Delivery.objects.values_list("unit", flat=True))) == 4
+
+
+def test_a_stop_between_two_halves_leaves_the_second_open(edition):
+    deliveries = digests(edition, 4)
+    carrier = Batches(4, refuse_any_call_with(deliveries[3].subscriber.email))
+
+    deliver(deliveries, carrier, should_stop=lambda: len(carrier.calls) == 2)
+
+    assert states(deliveries) == ["accepted", "accepted", "retry", "retry"]
+    assert sweep(timezone.now()) == [deliveries[0].chunk_id]
+
+
+def test_a_call_holds_no_more_bytes_than_the_provider_takes(edition):
+    deliveries, carrier = digests(edition, 5), Batches(5)
+    carrier.unit_bytes = 2 * len(str(messages.message(deliveries[0]).body).encode()) + 10
+
+    assert deliver(deliveries, carrier) == Counter(sent=5)
+    assert [len(call) for call in carrier.calls] == [2, 2, 1]
 
 
 def test_the_statements_do_not_grow_with_the_unit(edition, django_assert_max_num_queries):
