@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from papers.pieces import FIELDS, LONGEST, Piece, QueryError, pieces
+from papers.pieces import FIELDS, LONGEST, SHOUTED, Piece, QueryError, pieces
 from papers.records import bare_id
 from papers.text import Token, names, tokens
 
@@ -27,6 +27,8 @@ __all__ = [
     "QueryError",
     "Words",
     "parse",
+    "parse_canonical",
+    "parse_mute",
     "plain_topic",
 ]
 
@@ -94,8 +96,29 @@ def _written(words: Words) -> str:
 
 
 def parse(text: str) -> Query:
-    """Return what ``text`` asks for; raise ``QueryError`` with the place where it cannot be read."""
-    found = pieces(text)
+    """Return what a reader's line asks for; raise ``QueryError`` with the place where it cannot be read."""
+    return _read(text, LONGEST)
+
+
+def parse_canonical(text: str) -> Query:
+    """Return the query whose canonical form is ``text``; it may be longer than a line."""
+    return _read(text, LONGEST_CANONICAL)
+
+
+def parse_mute(text: str) -> Query:
+    """Return what ``text`` hides; likeness is a matter of degree, so nothing is hidden by it."""
+    query = parse(text)
+    if any(side.like for side in query.alternatives):
+        where = re.search(r"like:", text, re.IGNORECASE)
+        raise QueryError(
+            "Nothing is hidden because it is like a paper. Write the words that you do not want to see.",
+            where.start() if where else 0,
+        )
+    return query
+
+
+def _read(text: str, longest: int) -> Query:
+    found = pieces(text, longest)
     wanted = [piece for piece in found if not piece.is_excluded]
     excluded = [piece for piece in found if piece.is_excluded]
     if not any(piece.tokens for piece in wanted):
@@ -151,19 +174,16 @@ def _exclusions(excluded: list[Piece]) -> tuple[Words | Field, ...]:
     return (*words, *sorted({_field(piece) for piece in excluded if piece.field}))
 
 
-_SHOUTED = re.compile(r"\b[A-Z]{6,}\b")
-
-
 def _keys(side: list[Piece]) -> Words:
     """Return what the words are compared by; a line in capitals is shouted, not full of acronyms."""
-    is_shouted = any(_SHOUTED.search(piece.text) for piece in side)
+    is_shouted = any(SHOUTED.search(piece.text) for piece in side)
     found = [token for piece in side for token in piece.tokens]
-    return tuple(token.term if is_shouted or _is_or(token) else token.acronym or token.term for token in found)
+    return tuple(token.term if is_shouted else _key(token) for token in found)
 
 
-def _is_or(token: Token) -> bool:
-    """Whether the word is the operator: it is never a key, since it would read back as one."""
-    return token.acronym == "OR"
+def _key(token: Token) -> str:
+    """Return the acronym or the word. AND, NOT and OR are stressed words: a key OR would read back as the operator."""
+    return token.term if token.acronym in {"AND", "NOT", "OR"} else token.acronym or token.term
 
 
 # Fields -----------------------------------------------------------------------------------------

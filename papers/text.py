@@ -57,13 +57,18 @@ _MARKS = "\u0300-\u036f\u00ad\u200b-\u200d\u2060"
 _ACCENT = r"\\[\"'`^~]\{?[A-Za-z]\}?"  # Schr\"odinger
 # `C++`, `C#`, `3.1` and `Qwen2.5` are words; a hyphen ends one, a possessive s is no part of it.
 _WORD = re.compile(
-    r"\\(?:emph|text[a-z]{0,2}|math[a-z]{0,3}|underline)(?![A-Za-z])"
-    r"|(?<!\w)(?P<language>[A-Za-z](?:\+\+|#)(?!\w))"
+    r"\\(?:emph|text[a-z]{0,2}|math[a-z]{0,4}|underline|boldsymbol|operatorname)(?![A-Za-z])"
+    r"|(?<!\w)(?P<language>[A-Za-z](?:\+\+|#)(?![^\W\d]))"  # also in C++17
     rf"|(?P<word>(?:[^\W_]|{_ACCENT})(?:[^\W_]+|[{_MARKS}]+|{_ACCENT})*(?:(?<=\d)\.\d+)*)(?:['’]s(?!\w))?"
 )
 _ACRONYM = re.compile(r"([A-Z]{2,5})s?")
 _LATEX_ACCENT = re.compile(r"\\[\"'`^~]\{?([A-Za-z])\}?")
 _NO_LETTER = re.compile(rf"[{_MARKS}]|[^\w.]|_")
+# Letters that Unicode does not take apart: Łukasz is often written Lukasz, and Bjørn Bjorn.
+_WITHOUT_STROKE = str.maketrans(
+    {"ł": "l", "Ł": "L", "ø": "o", "Ø": "O", "đ": "d", "Đ": "D", "ħ": "h", "Ħ": "H", "ı": "i", "æ": "ae", "Æ": "AE",
+     "œ": "oe", "Œ": "OE", "ð": "d", "Ð": "D", "þ": "th", "Þ": "Th"}
+)  # fmt: skip
 
 
 def tokens(text: str) -> list[Token]:
@@ -90,7 +95,10 @@ def names(text: str) -> tuple[str, ...]:
 def fold(word: str) -> tuple[str, str]:
     """Return the comparable form of one word (lower case, no accents, singular), and its acronym or ''."""
     plain = _without_accents(word)
-    return singular(_folded(plain)), _acronym(plain)
+    acronym = _acronym(plain)
+    # The plural of an acronym is its s, whatever it looks like then: GPUs and APIs are no words in -us and -is.
+    one = plain[:-1] if acronym and plain.endswith("s") else plain
+    return singular(_folded(one)), acronym
 
 
 def _acronym(plain: str) -> str:
@@ -111,24 +119,34 @@ def _decomposed(word: str) -> str:
     """Return the word without accents, ligatures, full-width letters and the like."""
     if word.isascii():
         return word
-    return _NO_LETTER.sub("", unicodedata.normalize("NFKD", word)).strip(".")
+    return _NO_LETTER.sub("", unicodedata.normalize("NFKD", word)).strip(".").translate(_WITHOUT_STROKE)
 
 
 # Plurals ----------------------------------------------------------------------------------------
 
 _IRREGULAR = {
-    "analyses": "analysis", "axes": "axis", "caches": "cache", "calories": "calorie", "children": "child",
-    "cookies": "cookie", "corpora": "corpus", "crises": "crisis", "criteria": "criterion", "halves": "half",
-    "headaches": "headache", "hypotheses": "hypothesis", "indices": "index", "matrices": "matrix", "mice": "mouse",
-    "movies": "movie", "niches": "niche", "phenomena": "phenomenon", "quizzes": "quiz", "selfies": "selfie",
-    "shoes": "shoe", "syntheses": "synthesis", "theses": "thesis", "toes": "toe",
-    "vertices": "vertex", "zombies": "zombie",
+    "analyses": "analysis", "antennae": "antenna", "apis": "api", "appendices": "appendix", "automata": "automaton",
+    "axes": "axis", "caches": "cache", "calories": "calorie", "catalyses": "catalysis", "children": "child",
+    "clis": "cli", "cookies": "cookie", "corpora": "corpus", "cortices": "cortex", "cpus": "cpu", "crises": "crisis",
+    "criteria": "criterion", "diagnoses": "diagnosis", "emojis": "emoji", "emphases": "emphasis", "foci": "focus",
+    "formulae": "formula", "gpus": "gpu", "guis": "gui", "halves": "half", "headaches": "headache",
+    "helices": "helix", "hypotheses": "hypothesis", "indices": "index", "kpis": "kpi", "lives": "life", "loci": "locus",
+    "matrices": "matrix", "maxima": "maximum", "men": "man", "menus": "menu", "metastases": "metastasis",
+    "mice": "mouse", "minima": "minimum", "movies": "movie", "neuroses": "neurosis", "niches": "niche", "npus": "npu",
+    "nuclei": "nucleus", "optima": "optimum", "paralyses": "paralysis", "parentheses": "parenthesis",
+    "phenomena": "phenomenon", "prognoses": "prognosis", "prostheses": "prosthesis", "psychoses": "psychosis",
+    "quanta": "quantum", "quizzes": "quiz", "radii": "radius", "selfies": "selfie", "shoes": "shoe",
+    "simplices": "simplex", "spectra": "spectrum", "stimuli": "stimulus", "syntheses": "synthesis", "taxis": "taxi",
+    "teeth": "tooth", "theses": "thesis", "toes": "toe", "tpus": "tpu", "vertices": "vertex", "vortices": "vortex",
+    "wolves": "wolf", "women": "woman", "zombies": "zombie",
 }  # fmt: skip
-# Words that end in s and are singular; what ends in -ss, -us or -is need not be named.
+# Words that end in s and are singular; what ends in -ss, -us or -is need not be named. Those in -ics are
+# here whose singular is another matter: genetic algorithms are no genetics, static analysis no statics.
 _SINGULAR = frozenset(
     {
-        "alias", "always", "atlas", "bias", "canvas", "chaos", "cosmos", "ethos", "gas", "lens", "news",
-        "pancreas", "pathos", "perhaps", "series", "species", "texas",
+        "alias", "always", "analytics", "atlas", "bias", "canvas", "chaos", "cosmos", "dynamics", "economics",
+        "electronics", "ethos", "gas", "genetics", "lens", "logistics", "news", "pancreas", "pathos", "perhaps",
+        "pragmatics", "semantics", "series", "species", "statics", "texas",
     }
 )  # fmt: skip
 _US = frozenset(
@@ -146,9 +164,9 @@ def singular(word: str) -> str:
     """
     if len(word) <= 3 or not word.endswith("s"):
         return _IRREGULAR.get(word, word)
-    if word in _SINGULAR or word.endswith(("ss", "us", "is")):
-        return word
-    return _IRREGULAR.get(word) or _without_ending(word)
+    if word in _IRREGULAR:
+        return _IRREGULAR[word]
+    return word if word in _SINGULAR or word.endswith(("ss", "us", "is")) else _without_ending(word)
 
 
 def _without_ending(word: str) -> str:

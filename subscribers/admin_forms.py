@@ -67,16 +67,13 @@ class FollowForm(forms.ModelForm[Follow]):
         model = Follow
         fields = ["wording", "is_starred", "is_muted"]
 
-    def clean_wording(self) -> str:
-        wording: str = self.cleaned_data["wording"]
-        try:
-            query.parse(wording)
-        except query.QueryError as error:
-            raise ValidationError(explain(error, wording)) from error
-        return wording
-
     def clean(self) -> dict[str, Any] | None:
         cleaned = super().clean()
+        if wording := self.cleaned_data.get("wording"):
+            try:
+                (query.parse_mute if self.cleaned_data.get("is_muted") else query.parse)(wording)
+            except query.QueryError as error:
+                self.add_error("wording", explain(error, wording))
         if self.cleaned_data.get("is_starred") and self.cleaned_data.get("is_muted"):
             self.add_error("is_starred", _("A mute hides; it cannot be starred. Choose one of the two."))
         return cleaned

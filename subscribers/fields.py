@@ -8,6 +8,7 @@ from django.core.exceptions import ValidationError
 from django.utils.translation import gettext
 
 from papers import query
+from papers.text import readable
 from subscribers.interests import TOO_MANY
 from subscribers.models import MAX_FOLLOWS
 
@@ -24,15 +25,16 @@ class InterestsField(forms.CharField):
 
     widget = forms.Textarea
 
-    def __init__(self, *, has_stars: bool = False, **kwargs: Any) -> None:
+    def __init__(self, *, has_stars: bool = False, hides: bool = False, **kwargs: Any) -> None:
         super().__init__(required=False, **kwargs)
         self.has_stars = has_stars
+        self.parse = query.parse_mute if hides else query.parse
 
     def clean(self, value: Any) -> Any:
         lines = list(self._split(super().clean(value)))
         if len(lines) > MAX_FOLLOWS:
             raise ValidationError(TOO_MANY)
-        if errors := [error for number, line in lines if (error := _error_in(number, line.wording))]:
+        if errors := [error for number, line in lines if (error := self._error_in(number, line.wording))]:
             raise ValidationError(errors)
         return [line for _number, line in lines]
 
@@ -44,21 +46,30 @@ class InterestsField(forms.CharField):
                 if wording := wording.lstrip("* ") if is_starred else wording:
                     yield number, Line(wording, is_starred)
 
-
-def _error_in(number: int, wording: str) -> ValidationError | None:
-    """Return what is wrong with an interest, with its line and the place in it; None if it can be read."""
-    try:
-        query.parse(wording)
-    except query.QueryError as error:
-        return ValidationError(
-            gettext("Line %(number)s, “%(wording)s”, %(explanation)s")
-            % {"number": number, "wording": wording[:60], "explanation": explain(error, wording)}
-        )
-    return None
+    def _error_in(self, number: int, wording: str) -> ValidationError | None:
+        """Return what is wrong with an interest, with its line and the place in it; None if it can be read."""
+        try:
+            self.parse(wording)
+        except query.QueryError as error:
+            return ValidationError(
+                gettext("Line %(number)s, %(explanation)s") % {"number": number, "explanation": explain(error, wording)}
+            )
+        return None
 
 
 def explain(error: query.QueryError, wording: str) -> str:
-    """Return where in ``wording`` it goes wrong, and what to write instead."""
-    rest = wording[error.position : error.position + 30].strip()
+    """Return the wording, the words at which it goes wrong, and what to write instead.
+
+    ``“robot foo:bar”, at “foo:bar”: …``: a caret below would not stay in its place on a phone.
+    """
+    line = gettext("“%(wording)s”") % {"wording": _shown(wording, 60)}
+    if not wording[: error.position].strip():
+        return f"{line}: {error.message}"
+    rest = _shown(wording[error.position :], 30)
     place = gettext("at “%(rest)s”") % {"rest": rest} if rest else gettext("at its end")
-    return f"{place}: {error.message}"
+    return f"{line}, {place}: {error.message}"
+
+
+def _shown(text: str, length: int) -> str:
+    text = readable(text)
+    return text if len(text) <= length else f"{text[:length]}…"

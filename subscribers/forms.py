@@ -54,7 +54,9 @@ class SignUpForm(forms.Form):
     interests = InterestsField(
         label=_("What you are interested in"),
         help_text=_(
-            "One topic per line, such as: diffusion models, “chain of thought”, robot -surgery."
+            "One per line: diffusion models is a topic, “chain of thought” exactly these words, robot -surgery leaves"
+            " a word out, a OR b is either. Fields: author:“Fei-Fei Li”, org:deepmind, cat:cs.CL, title:survey,"
+            " like:2401.12345."
             " Leave it empty to get the day's trending papers."
         ),
         widget=forms.Textarea(attrs={"rows": 4, "spellcheck": "false"}),
@@ -115,13 +117,18 @@ class PreferencesForm(forms.ModelForm[Subscriber]):
         label=_("Interests"),
         help_text=_(
             "One per line. A line that starts with * is starred: its papers come first and always get a place."
-            " Write “chain of thought” in quotes for exactly these words, and -surgery to leave a word out."
+            " “chain of thought” is exactly these words, -surgery leaves a word out, a OR b is either."
+            " Fields: author:“Fei-Fei Li”, org:deepmind, cat:cs.CL, title:survey, like:2401.12345."
         ),
         widget=forms.Textarea(attrs={"rows": 7, "spellcheck": "false"}),
     )
     mutes = InterestsField(
+        hides=True,
         label=_("Never show me"),
-        help_text=_("One per line. A paper with one of these phrases is left out, whatever else it matches."),
+        help_text=_(
+            "One per line: words, or a field such as org:deepmind. A paper with one of them is left out,"
+            " whatever else it matches."
+        ),
         widget=forms.Textarea(attrs={"rows": 3, "spellcheck": "false"}),
     )
     hour = forms.TypedChoiceField(label=_("Hour"), coerce=int, choices=[(hour, f"{hour:02}:00") for hour in range(24)])
@@ -228,7 +235,7 @@ class PreferencesForm(forms.ModelForm[Subscriber]):
 class MuteForm(forms.Form):
     """One word, phrase or other line to hide from now on."""
 
-    word = InterestsField(label=_("A word, a phrase or a field"), max_length=query.LONGEST)
+    word = InterestsField(hides=True, label=_("A word, a phrase or a field"), max_length=query.LONGEST)
 
     def clean_word(self) -> str:
         """Return the one line that was written."""

@@ -18,7 +18,7 @@ def follow(subscriber: Subscriber, wording: str, *, is_muted: bool = False, is_s
 
     Raises ``QueryError`` for a wording that cannot be read, ``ValidationError`` above 50 follows.
     """
-    canonical = query.parse(wording).canonical
+    canonical = _canonical(wording, is_muted=is_muted)
     with transaction.atomic():
         _lock(subscriber)
         if subscriber.follows.exclude(interest__canonical=canonical).count() >= MAX_FOLLOWS:
@@ -48,7 +48,7 @@ def replace_follows(
     ``delete_orphans``: a sign-up leaves them, to take no longer for who had interests before.
     Raises as ``follow`` does, and changes nothing then.
     """
-    muted = _by_canonical(mutes)
+    muted = _by_canonical(mutes, is_muted=True)
     wanted = _by_canonical(interests) | muted
     if len(wanted) > MAX_FOLLOWS:
         raise ValidationError(TOO_MANY)
@@ -112,12 +112,16 @@ def wishes(subscriber: Subscriber) -> list[Wish]:
     ]
 
 
-def _by_canonical(wordings: Iterable[str]) -> dict[str, str]:
+def _by_canonical(wordings: Iterable[str], *, is_muted: bool = False) -> dict[str, str]:
     """Return each distinct query's first wording, in order."""
     wanted: dict[str, str] = {}
     for wording in wordings:
-        wanted.setdefault(query.parse(wording).canonical, wording)
+        wanted.setdefault(_canonical(wording, is_muted=is_muted), wording)
     return wanted
+
+
+def _canonical(wording: str, *, is_muted: bool) -> str:
+    return (query.parse_mute if is_muted else query.parse)(wording).canonical
 
 
 def _lock(subscriber: Subscriber) -> None:

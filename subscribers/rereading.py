@@ -15,11 +15,12 @@ def reread(apps: Any, schema_editor: Any = None) -> None:  # noqa: ARG001 - the 
     """Read every follow of an outdated interest again, and delete those interests.
 
     Wordings that become equal become one interest; of a reader's follows that become equal a mute
-    goes before a star, that before the rest, and then the older stays. Raises ``QueryError`` with
-    the follow if a wording can no longer be read: what a reader asked for is never dropped.
+    goes before a star, that before the rest, and then the older stays. A wording that is refused by
+    now, since it can be misread, gives way to what it meant: the old canonical form. Raises
+    ``QueryError`` with the follow if that cannot be read either: nothing is dropped.
     """
     interests, follows = (apps.get_model("subscribers", name).objects for name in ("Interest", "Follow"))
-    outdated = follows.filter(interest__version__lt=query.VERSION).order_by("pk")
+    outdated = follows.filter(interest__version__lt=query.VERSION).select_related("interest").order_by("pk")
     last = 0
     while rows := list(outdated.filter(pk__gt=last)[:BATCH]):
         _move(interests, follows, rows)
@@ -29,21 +30,27 @@ def reread(apps: Any, schema_editor: Any = None) -> None:  # noqa: ARG001 - the 
 
 def _move(interests: Any, follows: Any, rows: list[Any]) -> None:
     """Tie ``rows`` to the interests of today's reading."""
-    wanted = [_canonical(row) for row in rows]
+    wanted = [_reworded(row) for row in rows]
     made = _made(interests, set(wanted))
     for row, canonical in zip(rows, wanted, strict=True):
         row.interest_id = made[canonical]
     there = follows.filter(interest__in=made.values(), subscriber__in={row.subscriber_id for row in rows})
     lost = {row.pk for row in _giving_way([*there, *rows])}
     follows.filter(pk__in=lost).delete()
-    follows.bulk_update([row for row in rows if row.pk not in lost], ["interest"], batch_size=500)
+    follows.bulk_update([row for row in rows if row.pk not in lost], ["interest", "wording"], batch_size=500)
 
 
-def _canonical(row: Any) -> str:
+def _reworded(row: Any) -> str:
+    """Return the canonical form of the row's wording, which is changed if it must be."""
+    try:
+        return query.parse(row.wording).canonical
+    except query.QueryError:
+        # In lower case there is no operator in it.
+        row.wording = row.interest.canonical.lower()
     try:
         return query.parse(row.wording).canonical
     except query.QueryError as error:
-        error.add_note(f"This is what follow {row.pk} says: {row.wording!r}")
+        error.add_note(f"This is what follow {row.pk} means: {row.wording!r}")
         raise
 
 

@@ -4,7 +4,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from papers.query import LONGEST, LONGEST_CANONICAL, Alternative, Field, Query, QueryError, Words, parse
+from papers.query import (
+    LONGEST_CANONICAL,
+    Alternative,
+    Field,
+    Query,
+    QueryError,
+    Words,
+    parse,
+    parse_canonical,
+    parse_mute,
+)
 
 
 def one(*exclusions, **parts) -> Query:
@@ -99,6 +109,24 @@ def test_case_plural_hyphen_and_space_do_not_matter(text):
         ("“chain of thought” −survey", '"chain of thought" -survey'),
         ("ratio 3:1 of https://example.org/a", "ratio 3 1 of http example org a"),
         ("BERT: a survey", "BERT a survey"),
+        ("robots AND drones", "robot and drone"),
+        ("ATTENTION IS NOT ALL", "attention is not all"),
+        ("robots — drones", "robot drone"),
+        ("(deep) robots (RL)", "deep robot RL"),
+        (r"Schr\"odinger equation", "schrodinger equation"),
+        (r'"Schr\"{o}dinger bridge" -na\"ive', '"schrodinger bridge" -naive'),
+        (r"$\mathcal{O}(n^2)$ attention", "o n2 attention"),
+        ("GPT-4o, C++17 and Llama 3.1", "GPT 4o c++ 17 and llama 3.1"),
+        ("LoRAs and lora", "LoRA and lora"),
+        ("ﬁne‑tuning", "fine tuning"),
+        ("\u202ecat:cs.CL dif\u00adfusion", "diffusion cat:cs.cl"),
+        ('ａｕｔｈｏｒ:"Bjørn Łukasz"', 'author:"bjorn lukasz"'),
+        ("author:jones arms", "arm author:jones"),
+        ("\U0001f916 robots", "robot"),
+        ("למידה عميق", "למידה عميق"),
+        ("扩散模型", "扩散模型"),
+        (r"^(foo|bar).*$", "foo bar"),
+        ("' UNION SELECT * FROM users", "union select from user"),
         ('robot -b -a "z" "y"', 'robot "y" "z" -a -b'),
         ("OR-tools", "or tool"),
         ('"EITHER OR" robot -OR', 'robot "either or" -or'),
@@ -114,7 +142,7 @@ def test_case_plural_hyphen_and_space_do_not_matter(text):
 )
 def test_queries_that_mean_the_same_have_one_canonical_form(text, canonical):
     assert parse(text).canonical == canonical
-    assert parse(canonical).canonical == canonical
+    assert parse_canonical(canonical) == parse(text)
 
 
 PARTS = 'aB "-:SAMs.+éﬁﷺ½‑“'
@@ -127,7 +155,7 @@ def test_the_canonical_form_reads_back_as_the_same_query(text):
         query = parse(text)
     except QueryError:
         return
-    assert parse(query.canonical[:LONGEST]) == query or len(query.canonical) > LONGEST
+    assert parse_canonical(query.canonical) == query
     assert len(query.canonical) <= LONGEST_CANONICAL
 
 
@@ -177,7 +205,7 @@ def read(text: str) -> Query | QueryError:
         ("robot Title: survey", 6, "Write what to look for directly after “title:”, such as title:survey."),
         ('author:""', 0, "Write what to look for directly after “author:”"),
         ("robot -org:", 7, "Write what to look for directly after “org:”"),
-        ("(author:li)", 1, "Write a space, or nothing but a dash, before “author:”."),
+        ("(author:li)", 1, 'Write it as in author:"Fei-Fei Li", with nothing but a space or a dash before it.'),
         ("cat:cs.CL.x", 0, "“cs.CL.x” is no arXiv category. Write one such as cat:cs.CL"),
         ("robot like:nonsense", 6, "“nonsense” is no arXiv number."),
         ("robot -like:2401.12345", 6, "Only words and the other fields can be left out"),
@@ -185,6 +213,19 @@ def read(text: str) -> Query | QueryError:
         ("flow OR", 5, "Write what to look for on both sides of OR"),
         ("flow OR OR arm", 8, "Write what to look for on both sides of OR"),
         ("flow OR -arm", 5, "Write what to look for on both sides of OR"),
+        ("robot author：li", 6, "Write it as in author:"),
+        ("author:Yann LeCun", 0, 'Put a name of several words in quotes: author:"Yann LeCun".'),
+        ("jepa -org:Google DeepMind", 6, 'Put a name of several words in quotes: org:"Google DeepMind".'),
+        ("(robots OR drones) arms", 0, "Brackets bind nothing here. Write each side of OR in full"),
+        ("arms (robots OR drones)", 5, "Brackets bind nothing here. Write each side of OR in full"),
+        ("robots -(arms legs)", 7, "Brackets bind nothing here. Write a dash before each"),
+        ("robots NOT surgery", 7, "NOT is no sign here. Write a dash"),
+        ("robots —surgery", 7, "Write a short dash to leave something out, such as -survey"),
+        ("like:cs.CL", 0, "“cs.CL” is no arXiv number. Write one such as like:2401.12345."),
+        ("like:0112017", 0, "“0112017” is no arXiv number."),
+        ("DROP TABLE users; --", 18, "Write a dash directly before what you want to leave out"),
+        ("🤖 \u202e", 0, "There is no word here. Write what interests you"),
+        ("\u202erobot foo:bar", 7, "“foo:” is no field"),
         ("a" * 201, 200, "A line has at most 200 characters."),
         (" " + "a" * 201, 201, "A line has at most 200 characters."),
     ],
@@ -206,7 +247,31 @@ def test_characters_that_unfold_cannot_outgrow_the_column():
         parse("ﷺ" * 200)
 
 
-@pytest.mark.parametrize("piece", ['"', "-", "a:", '-"', "a-", "\\", "\u0301", '" "', "“", "OR "])
+@pytest.mark.parametrize(
+    "piece",
+    [
+        "(",
+        '"',
+        "-",
+        "a:",
+        "author:",
+        "cat:",
+        '\\"',
+        '\\"a',
+        "\u202e",
+        "OR a ",
+        "author:A ",
+        "—",
+        "$",
+        '-"',
+        "a-",
+        "\\",
+        "\u0301",
+        '" "',
+        "“",
+        "OR ",
+    ],
+)
 def test_a_hostile_line_is_refused_in_linear_time(piece):
     with pytest.raises(QueryError):
         parse(piece * 1_000_000)
@@ -215,3 +280,34 @@ def test_a_hostile_line_is_refused_in_linear_time(piece):
             parse(text)
         except QueryError:
             continue
+
+
+def test_a_line_of_ten_thousand_characters_is_refused_at_its_end():
+    with pytest.raises(QueryError) as caught:
+        parse("robot " * 1_667)
+
+    assert (caught.value.position, caught.value.message[:35]) == (200, "A line has at most 200 characters. ")
+
+
+def test_nothing_is_hidden_by_likeness():
+    with pytest.raises(QueryError, match="because it is like a paper") as caught:
+        parse_mute("arms OR Like:2401.12345")
+
+    assert caught.value.position == 8
+    assert parse_mute("arms -cat:cs") == parse("arms -cat:cs")
+
+
+@pytest.mark.parametrize(
+    ("text", "caret"),
+    [
+        ("robot foo:bar", "  robot foo:bar\n        ^"),
+        ("模型 foo:bar", "  模型 foo:bar\n       ^"),
+        ("e\u0301\u202e\tfoo:bar", "  e  foo:bar\n     ^"),
+        ("a" * 100 + " foo:bar", "  " + "a" * 59 + " foo:bar\n  " + " " * 60 + "^"),
+    ],
+)
+def test_a_caret_stands_under_the_place(text, caret):
+    with pytest.raises(QueryError) as caught:
+        parse(text)
+
+    assert caught.value.pointer(text) == caret

@@ -48,7 +48,10 @@ def test_readable_text_is_one_line_and_stays_as_it_is(text):
      ("queries", "query"), ("boxes", "box"), ("indices", "index"), ("matrices", "matrix"), ("analyses", "analysis"),
      ("databases", "database"), ("cases", "case"), ("batches", "batch"), ("caches", "cache"), ("meshes", "mesh"),
      ("viruses", "virus"), ("videos", "video"), ("schemas", "schema"), ("keys", "key"), ("heroes", "hero"),
-     ("LLMs", "LLM"), ("VAEs", "vae"), ("houses", "house"), ("responses", "response"), ("ties", "tie")],
+     ("LLMs", "LLM"), ("VAEs", "vae"), ("houses", "house"), ("responses", "response"), ("ties", "tie"),
+     ("GPUs", "gpu"), ("gpus", "GPU"), ("APIs", "api"), ("ViTs", "vit"), ("diagnoses", "diagnosis"),
+     ("syntheses", "synthesis"), ("lenses", "lens"), ("gases", "gas"), ("axes", "axis"), ("mixes", "mix"),
+     ("processes", "process"), ("stimuli", "stimulus"), ("spectra", "spectrum"), ("women", "woman")],
 )  # fmt: skip
 def test_a_plural_meets_its_singular(plural, one):
     assert terms(plural) == terms(one)
@@ -56,7 +59,28 @@ def test_a_plural_meets_its_singular(plural, one):
 
 @pytest.mark.parametrize(
     "word",
-    ["bias", "analysis", "loss", "class", "corpus", "series", "species", "news", "lens", "virus", "gas", "this", "gps"],
+    [
+        "bias",
+        "analysis",
+        "loss",
+        "class",
+        "corpus",
+        "series",
+        "species",
+        "news",
+        "lens",
+        "virus",
+        "gas",
+        "this",
+        "gps",
+        "dynamics",
+        "semantics",
+        "basis",
+        "axis",
+        "diagnosis",
+        "bus",
+        "boss",
+    ],
 )
 def test_a_singular_that_ends_in_s_stays(word):
     assert singular(word) == word
@@ -66,6 +90,8 @@ def test_case_accents_ligatures_and_full_width_letters_are_folded():
     assert terms("SCHRÖDINGER") == terms('Schr\\"odinger') == terms("schro\u0308dinger") == ["schrodinger"]
     assert terms("eﬃcient ﬁne") == ["efficient", "fine"]
     assert terms("ＧＰＴ") == ["gpt"]
+    assert terms("Łukasz Bjørn Erdős Straße") == terms("Lukasz Bjorn Erdos Strasse")
+    assert terms(r"$\mathcal{O}(n^2)$ and $\mathfrak{g}$") == terms("O(n^2) and g")
 
 
 @pytest.mark.parametrize("hyphen", "-\u2010\u2011\u2012\u2013\u2212")
@@ -75,6 +101,7 @@ def test_every_hyphen_parts_words(hyphen):
 
 def test_names_with_signs_and_numbers_are_words():
     assert terms("C++, C#, GPT-4o, Qwen2.5 and 3.1.") == ["c++", "c#", "gpt", "4o", "qwen2.5", "and", "3.1"]
+    assert terms("C++17 isn't C++x") == ["c++", "17", "isn", "t", "c", "x"]
 
 
 def test_a_possessive_is_the_word():

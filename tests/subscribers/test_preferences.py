@@ -1,6 +1,7 @@
 """The link in a mail opens everything a reader may choose; saving keeps it, errors lose nothing."""
 
 import datetime as dt
+import html
 import re
 
 import pytest
@@ -126,7 +127,7 @@ def test_an_interest_that_nobody_follows_any_more_is_forgotten():
     ("changes", "remedy"),
     [
         ({"interests": 'agents\nfoo "bar'}, "Line 2, “foo &quot;bar”, at “&quot;bar”"),
-        ({"mutes": "-only"}, "Line 1"),
+        ({"mutes": "-only"}, "Line 1, “"),
         ({"interests": "surveys", "mutes": "Surveys"}, "is an interest too"),
         (
             {"interests": "\n".join(f"topic {n}" for n in range(40)), "mutes": "\n".join(f"m {n}" for n in range(11))},
@@ -234,3 +235,19 @@ def test_the_number_of_queries_does_not_grow_with_the_interests(django_assert_nu
         get(few)
     with django_assert_num_queries(len(captured)):
         get(many)
+
+
+@pytest.mark.parametrize(
+    ("field", "line", "message"),
+    [
+        ("interests", "robot foo:bar", "Line 1, “robot foo:bar”, at “foo:bar”: “foo:” is no field"),
+        ("interests", "foo:bar robot", "Line 1, “foo:bar robot”: “foo:” is no field"),
+        ("interests", "\u202erobot OR", "Line 1, “robot OR”, at “OR”: Write what to look for on both sides"),
+        ("interests", "robots " * 40, "…”, at “ts robots robots robots robots…”: A line has at most 200 characters."),
+        ("mutes", "robot OR like:2401.12345", "at “like:2401.12345”: Nothing is hidden because it is like"),
+    ],
+)
+def test_a_line_that_cannot_be_read_is_shown_with_the_place(field, line, message):
+    text = html.unescape(page(save(make_subscriber(), **{field: line})))
+
+    assert text.count(message) == 2  # in the summary and beside the field

@@ -72,12 +72,27 @@ def test_interests_that_nobody_follows_go_and_todays_stay():
 
 
 def test_a_wording_that_cannot_be_read_is_named_and_nothing_is_dropped():
-    row = follow_as_before(make_subscriber(), '"unclosed', "unclosed")
+    row = follow_as_before(make_subscriber(), '"unclosed', '"unclosed')
 
     with pytest.raises(query.QueryError) as caught:
         reread(apps)
 
-    assert caught.value.__notes__ == [f"This is what follow {row.pk} says: '\"unclosed'"]
+    assert caught.value.__notes__ == [f"This is what follow {row.pk} means: '\"unclosed'"]
+    assert Follow.objects.get() == row
+
+
+@pytest.mark.parametrize(
+    ("wording", "canonical"),
+    [("robots NOT arms", "robot NOT arm"), ("robots —arms", "robot arm"), ("robots -(arm leg)", "leg robot -arm")],
+)
+def test_a_wording_that_is_refused_by_now_gives_way_to_what_it_meant(wording, canonical):
+    reader = make_subscriber()
+    follow_as_before(reader, wording, canonical)
+
+    reread(apps)
+
+    assert rows(reader) == [(canonical.lower(), canonical.lower(), query.VERSION)]
+    assert interests.wishes(reader)
 
 
 def test_what_a_reader_changes_after_it_meets_what_was_carried_over():

@@ -75,7 +75,7 @@ def test_a_time_zone_that_is_none_is_utc(zone, client):
         ("email", "a" * 250 + "@example.org", "at most 254"),
         ("interests", 'agents\n\nfoo "bar', "Line 3, “foo &quot;bar”, at “&quot;bar”"),
         ("interests", "\n".join(f"topic {n}" for n in range(51)), "more than 50"),
-        ("interests", "x" * 201, "Line 1"),
+        ("interests", "x" * 201, "Line 1, “"),
     ],
 )
 def test_an_error_keeps_what_was_typed_and_says_what_to_do(field, value, remedy, client):

@@ -11,7 +11,7 @@ from django.utils import timezone
 from papers.growth import growth, votes_by_field
 from papers.management.base import PaperboyCommand, Result, iso_date
 from papers.models import Listing, Paper
-from papers.query import QueryError, parse
+from papers.query import QueryError, parse, parse_mute
 from papers.search import build_index
 from papers.trending import scores
 from subscribers.selection import Pick, Preferences, Selection, Wish, select
@@ -53,7 +53,7 @@ def _count(text: str) -> int:
 
 def _wish(text: str, *, is_muted: bool = False) -> Wish:
     try:
-        return Wish(text, parse(text), is_muted=is_muted)
+        return Wish(text, (parse_mute if is_muted else parse)(text), is_muted=is_muted)
     except QueryError as error:
         raise CommandError(f"{error.message}\n{error.pointer(text)}", returncode=2) from error
 
