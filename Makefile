@@ -13,9 +13,10 @@ PRODUCTION_SHAPE = env ENV_FILE=/dev/null PRODUCTION=true DEBUG=false PUBLIC_URL
 	ADDRESS_HASH_KEY=made-up POSTAL_ADDRESS="1 Example Street, Exampleton" ANYMAIL_WEBHOOK_SECRET=made:up
 SIZE = small
 ONLY =
+SEED =
 ARGS =
 
-.PHONY: help demo serve test check bench shots
+.PHONY: help demo serve test check bench crash shots
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' Makefile
@@ -45,6 +46,9 @@ check: .venv/.dev ## linters, types, templates, migrations, the deployment's set
 
 bench: .venv/.test var/peers/.installed ## the benchmarks, a line of JSON each (SIZE=full, ONLY=name)
 	@$(PY) -m tests.benchmarks.run --size "$(SIZE)" --only "$(ONLY)"
+
+crash: .venv/.test ## kills, freezes and confuses workers and servers over thousands of mails (SEED=1 repeats one)
+	@$(PY) -m tests.crash.matrix $(if $(SEED),--seed "$(SEED)")
 
 shots: .venv/.test ## pictures of the mails and pages in var/shots/ (README=1 also renews the one in docs/)
 	@$(PY) -m tests.shots $(if $(README),--readme)

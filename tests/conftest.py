@@ -1,5 +1,6 @@
 """What every test may rely on: loopback only, recorded data and tools where they are, a line where not."""
 
+import itertools
 import os
 import shutil
 import socket
@@ -66,6 +67,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for need, remedy in lacking.items():
             if remedy and item.get_closest_marker(need):
                 item.add_marker(pytest.mark.skip(reason=remedy))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print the tables that tests made of what they saw, whichever worker ran them."""
+    for report in itertools.chain(*terminalreporter.stats.values()):
+        if getattr(report, "when", "") == "call":
+            for table in [value for name, value in report.user_properties if name == "table"]:
+                terminalreporter.write_line(str(table))
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,268 @@
+"""One instance under fire: its own servers, its workers, beats and web server as processes, and a sink."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Self
+
+import psycopg
+from celery import Celery
+
+from tests.conftest import ROOT
+from tests.crash import servers
+from tests.crash.moods import Plan
+from tests.crash.oracle import Handed, Policy, Row
+from tests.crash.servers import PATIENCE_S, Postgres, Redis
+from tests.crash.sink import WEBHOOK_SECRET
+
+DATABASE = "paperboy"
+CELERY = ("-m", "celery", "-A", "newsletter")
+CHILDREN = 2
+OPEN = ["pending", "retry", "sending"]
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """Which provider and policy a machine has, and the size of its chunks and the life of its leases."""
+
+    provider: str = "smtp"
+    policy: Policy = "hold"
+    chunk_size: int = 10
+    lease_s: int = 5
+    has_keys: bool = False
+    has_web: bool = False
+
+    @property
+    def name(self) -> str:
+        return f"{self.provider} {'keys' if self.has_keys else self.policy}"
+
+
+def environment(folder: Path, setup: Setup) -> dict[str, str]:
+    """Return what every process of an instance is told, but for the addresses of its servers."""
+    (folder / "var").mkdir(exist_ok=True)
+    return {
+        "PATH": os.environ["PATH"],
+        "HOME": str(folder),
+        "DJANGO_SETTINGS_MODULE": "tests.crash.settings",
+        "ENV_FILE": os.devnull,
+        "VAR_DIR": str(folder / "var"),
+        "ADDRESS_HASH_KEY": "only-for-tests",
+        "POSTAL_ADDRESS": "1 Test Street, Testville",
+        "CRASH_CHUNK_SIZE": str(setup.chunk_size),
+        "CRASH_LEASE_S": str(setup.lease_s),
+    }
+
+
+@contextmanager
+def template(folder: Path, readers: int) -> Iterator[Path]:
+    """Yield the data folder of a server that has ended, with migrated tables, an edition and readers."""
+    with Postgres(folder / "template") as server:
+        with psycopg.connect(server.url("postgres"), autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {DATABASE}".encode())
+        (folder / "seed").mkdir()
+        told = environment(folder / "seed", Setup()) | {"DATABASE_URL": server.url(DATABASE)}
+        subprocess.run([sys.executable, "-m", "tests.crash.seed", str(readers)], cwd=ROOT, env=told, check=True)
+    yield server.folder
+
+
+@dataclass(slots=True)
+class Process:
+    """A process that is started again whenever it has ended, as systemd or compose would."""
+
+    command: tuple[str, ...]
+    running: subprocess.Popen[bytes]
+
+    def children(self) -> list[int]:
+        """Return the ids of its prefork children; [] when it is gone."""
+        pid = self.running.pid
+        try:
+            return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+        except (FileNotFoundError, ProcessLookupError):
+            return []
+
+
+class Machine:
+    """``with Machine(folder, template, setup, seed) as machine``; ends and forgets whatever it started."""
+
+    def __init__(self, folder: Path, template: Path, setup: Setup, seed: int) -> None:
+        self.folder, self.setup, self.random = folder, setup, random.Random(f"{seed}:{setup.name}")
+        self.postgres, self.redis = Postgres(folder / "postgres", like=template), Redis(folder / "redis")
+        self.record_path = folder / "record.jsonl"
+        self._record: list[dict[str, Any]] = []
+        self._read = 0
+        self.wanted: list[Process] = []
+        self.readers = 0
+        self.environment = environment(folder, setup)
+
+    def __enter__(self) -> Self:
+        self.stack = ExitStack()
+        with ExitStack() as stack:
+            stack.enter_context(self.postgres)
+            stack.enter_context(self.redis)
+            stack.callback(self.end)
+            self._start_sink(stack)
+            self.environment |= {
+                "DATABASE_URL": self.postgres.url(DATABASE),
+                "REDIS_URL": self.redis.url,
+                "UNKNOWN_DELIVERIES": self.setup.policy,
+                "ANYMAIL_WEBHOOK_SECRET": WEBHOOK_SECRET,
+                **self._provider(),
+            }
+            self.worker = self.run(*CELERY, "worker", "--concurrency", str(CHILDREN), "--loglevel", "INFO")
+            self.beat = self.run(*CELERY, "beat", "-s", str(self.folder / "schedule"), "--loglevel", "INFO")
+            if self.setup.has_web:
+                self._run_web()
+            self.stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stack.close()
+
+    def _provider(self) -> dict[str, str]:
+        name, http = self.setup.provider, f"http://127.0.0.1:{self.ports['http']}"
+        if name == "smtp":
+            return {"EMAIL_PROVIDER": "smtp", "EMAIL_URL": f"smtp://127.0.0.1:{self.ports['smtp']}"}
+        key = {"postmark": "SERVER_TOKEN"}.get(name, "API_KEY")
+        own = {"API_URL": f"{http}/{name}/", key: "made-up"}
+        return {"EMAIL_PROVIDER": name, **{f"ANYMAIL_{name.upper()}_{word}": value for word, value in own.items()}}
+
+    # Processes ----------------------------------------------------------------------------------
+
+    def _start_sink(self, stack: ExitStack) -> None:
+        process = self._popen(("-m", "tests.crash.sink", str(self.record_path)), subprocess.PIPE)
+        stack.callback(process.wait)
+        stack.callback(process.kill)
+        assert process.stdout is not None
+        self.ports: dict[str, int] = json.loads(process.stdout.readline())
+        process.stdout.close()
+
+    def run(self, *command: str) -> Process:
+        """Start a process and keep it running."""
+        process = Process(command, self._popen(command))
+        self.wanted.append(process)
+        return process
+
+    def _run_web(self) -> None:
+        self.web = f"http://127.0.0.1:{servers.free_port()}"
+        options = ("--worker-class", "gthread", "--threads", "4", "--no-control-socket")
+        self.run("-m", "gunicorn", "newsletter.wsgi", "--bind", self.web.removeprefix("http://"), *options)
+
+    def _popen(self, command: Sequence[str], stdout: int | None = None) -> subprocess.Popen[bytes]:
+        with (self.folder / "log").open("ab") as log:
+            return subprocess.Popen(
+                [sys.executable, *command],
+                cwd=ROOT,
+                env=self.environment,
+                stdout=stdout or log,
+                stderr=log,
+                start_new_session=True,
+            )
+
+    def kill(self, process: Process) -> None:
+        """Kill a process and its children at once, as the kernel does with a whole container."""
+        os.killpg(process.running.pid, signal.SIGKILL)
+        process.running.wait(PATIENCE_S)
+
+    def stop(self, process: Process) -> None:
+        """End a process as an operator does, and do not start it again."""
+        self.wanted.remove(process)
+        process.running.send_signal(signal.SIGTERM)
+        process.running.wait(PATIENCE_S)
+
+    def end(self) -> None:
+        """Kill what is left."""
+        while self.wanted:
+            process = self.wanted.pop()
+            if process.running.poll() is None:
+                self.kill(process)
+
+    def tend(self) -> None:
+        """Start what has ended and should not have."""
+        for process in self.wanted:
+            if process.running.poll() is not None:
+                process.running = self._popen(process.command)
+
+    def until(self, what: Callable[[], object], why: str) -> None:
+        """Wait for a condition while the processes are kept running; raises ``TimeoutError`` with the logs."""
+
+        def look() -> object:
+            self.tend()
+            return what()
+
+        try:
+            servers.until(look, why)
+        except TimeoutError as error:
+            raise TimeoutError(f"{self.setup.name}: {error}\n{self.log()[-6000:]}") from None
+
+    def log(self) -> str:
+        return (self.folder / "log").read_text(errors="replace")
+
+    # What it is told ----------------------------------------------------------------------------
+
+    def control(self, plan: Plan) -> None:
+        """Tell the sink how to treat what comes now, by a seed of its own."""
+        body = json.dumps(asdict(replace(plan, seed=self.random.getrandbits(32)))).encode()
+        url = f"http://127.0.0.1:{self.ports['http']}/control"
+        urllib.request.urlopen(url, body, timeout=PATIENCE_S).close()
+
+    def activate(self, count: int) -> list[str]:
+        """Let readers confirm who have no digest yet, so that they are due at once; return their addresses."""
+        addresses = [f"r{n}@example.org" for n in range(self.readers, self.readers + count)]
+        self.readers += count
+        self.sql(
+            "UPDATE subscribers_subscriber SET state = 'active', confirmed_at = now() WHERE email = ANY(%s)", addresses
+        )
+        return addresses
+
+    def call(self, task: str, *args: object) -> None:
+        """Put a task into the queue, as any process with a broker may; one that is down hears nothing."""
+        app = Celery(broker=self.redis.url)
+        app.conf.broker_transport_options = {"global_keyprefix": "paperboy:"}
+        with app.connection_for_write() as connection:
+            app.send_task(f"newsletter.tasks.{task}", args=args, connection=connection)
+
+    # What it says -------------------------------------------------------------------------------
+
+    def sql(self, query: str, *parameters: object) -> list[tuple[Any, ...]]:
+        """Run a statement, waiting for a server that is being started again."""
+        ends = time.monotonic() + PATIENCE_S
+        while True:
+            try:
+                with psycopg.connect(self.postgres.url(DATABASE), autocommit=True) as connection:
+                    cursor = connection.execute(query.encode(), parameters)
+                    return cursor.fetchall() if cursor.description else []
+            except psycopg.OperationalError:
+                if time.monotonic() > ends:
+                    raise
+                time.sleep(0.05)
+
+    def rows(self, addresses: Sequence[str]) -> list[Row]:
+        found = self.sql(
+            "SELECT s.email, d.state, d.reason, d.error, d.unit, d.message_id, d.provider_message_id"
+            " FROM newsletter_delivery d JOIN subscribers_subscriber s ON s.id = d.subscriber_id"
+            " WHERE s.email = ANY(%s)",
+            list(addresses),
+        )
+        return [Row(*row) for row in found]
+
+    def record(self) -> list[dict[str, Any]]:
+        """Return what the sink wrote down so far; a line that is being written is left out."""
+        if self.record_path.exists():
+            with self.record_path.open("rb") as file:
+                file.seek(self._read)
+                whole = file.read().rpartition(b"\n")[0]
+            self._read += len(whole) + 1 if whole else 0
+            self._record += map(json.loads, whole.splitlines())
+        return self._record
+
+    def handed(self) -> list[Handed]:
+        return [Handed(**line) for line in self.record() if "call" in line]

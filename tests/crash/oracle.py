@@ -1,0 +1,177 @@
+"""Whether a crash lost, repeated or invented anything: the rows of the database against the sink's own record."""
+
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+Policy = Literal["hold", "resend"]
+
+WENT = {"accepted", "delivered", "bounced", "complained"}
+FINAL = WENT | {"unknown", "skipped", "failed"}
+# Answers of the sink after which nobody can know whether the mail went.
+AMBIGUOUS = {"error", "reset", "truncated", "hang"}
+# What the provider's events make of a mail, the last word first.
+LAST_WORDS = ("complained", "bounced", "delivered")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A delivery as the database tells it."""
+
+    address: str
+    state: str
+    reason: str = ""
+    error: str = ""
+    unit: str = ""
+    message_id: str = ""
+    provider_message_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Handed:
+    """A mail of one call as the sink saw it; ``answer`` is '' for a good one, ``stored`` says whether it took it."""
+
+    address: str
+    call: int
+    stored: bool = True
+    answer: str = ""
+    message_id: str = ""
+    provider_message_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What may be: ``interrupted`` counts the processes that were killed or frozen while they might send."""
+
+    policy: Policy = "hold"
+    has_keys: bool = False
+    interrupted: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The figures of one part of the matrix, and what is wrong with it in sentences."""
+
+    due: int
+    handed: int
+    accepted: int
+    unknown: int
+    skipped: int
+    failed: int
+    twice: int
+    lost: int
+    problems: tuple[str, ...]
+
+
+def judge(
+    due: Collection[str],
+    rows: Sequence[Row],
+    handed: Sequence[Handed],
+    rules: Rules,
+    *,
+    left: Collection[str] = (),
+    events: Mapping[str, Collection[str]] | None = None,
+) -> Verdict:
+    """Compare the rows of those who were due with the sink's record, mail by mail.
+
+    ``due`` are the addresses that had to get an outcome, ``left`` those of them who unsubscribed
+    meanwhile, ``events`` what the provider reported of whom. ``handed`` is in the sink's order.
+    """
+    by_address: dict[str, list[Handed]] = defaultdict(list)
+    for mail in handed:
+        by_address[mail.address].append(mail)
+    stored = Counter(mail.address for mail in handed if mail.stored)
+    lost = [address for address, fault in _states(due, rows) if fault]
+    problems = [
+        *(f"{address} {fault}" for address, fault in _states(due, rows) if fault),
+        *(f"{mail.address} was sent to and not due" for mail in handed if mail.address not in set(due)),
+        *(f"{row.address} {fault}" for row in rows for fault in _row(row, by_address[row.address], left)),
+        *_events(rows, events or {}),
+        *_unknown(rows, by_address, rules),
+        *_twice(handed, stored, rules),
+    ]
+    count = Counter("accepted" if row.state in WENT else row.state for row in rows)
+    return Verdict(
+        due=len(set(due)),
+        handed=stored.total(),
+        accepted=count["accepted"],
+        unknown=count["unknown"],
+        skipped=count["skipped"],
+        failed=count["failed"],
+        twice=sum(n > 1 for n in stored.values()),
+        lost=len(lost),
+        problems=tuple(problems),
+    )
+
+
+def _states(due: Collection[str], rows: Sequence[Row]) -> Iterable[tuple[str, str]]:
+    """Yield each address that was due with what is wrong with its outcome, '' for nothing."""
+    of: dict[str, list[Row]] = defaultdict(list)
+    for row in rows:
+        of[row.address].append(row)
+    for address in sorted(set(due)):
+        found = of[address]
+        if len(found) != 1:
+            yield address, f"has {len(found)} rows"
+        elif found[0].state not in FINAL:
+            yield address, f"is left as {found[0].state}"
+        elif found[0].state == "skipped" and not found[0].reason:
+            yield address, "is skipped without a reason"
+        elif found[0].state == "failed" and not found[0].error:
+            yield address, "failed without an error"
+        else:
+            yield address, ""
+
+
+def _row(row: Row, mails: Sequence[Handed], left: Collection[str]) -> Iterable[str]:
+    """Yield what in a row the sink's record of the same reader contradicts."""
+    stored = [mail for mail in mails if mail.stored]
+    if row.state in WENT and not stored:
+        yield f"is {row.state}, and the sink never took the mail"
+    if row.state in {"skipped", "failed"} and stored:
+        yield f"is {row.state}, and the sink took the mail"
+    if row.state == "failed" and not any(mail.answer == "refused" for mail in mails):
+        yield f"failed, and the sink never refused the mail: {row.error}"
+    if row.state == "skipped" and row.address not in left:
+        yield f"is skipped as {row.reason}, and never left"
+    if any(mail.message_id != row.message_id for mail in stored):
+        yield "got a mail with another id than its row's"
+    if row.provider_message_id and row.provider_message_id not in {mail.provider_message_id for mail in mails}:
+        yield f"has an id that the sink never gave it: {row.provider_message_id}"
+
+
+def _events(rows: Sequence[Row], events: Mapping[str, Collection[str]]) -> Iterable[str]:
+    """Yield the rows that are not in the state that the provider's events lead to, whatever their order."""
+    for row in rows:
+        wanted = next((word for word in LAST_WORDS if word in events.get(row.address, ())), "")
+        if wanted and row.state != wanted:
+            yield f"{row.address} is {row.state}, and was reported as {wanted}"
+
+
+def _unknown(rows: Sequence[Row], by_address: Mapping[str, Sequence[Handed]], rules: Rules) -> Iterable[str]:
+    """Yield more unknown units than there are deaths and answers that explain them; none are allowed but by hold."""
+    unknown = [row for row in rows if row.state == "unknown"]
+    if rules.policy == "resend" or rules.has_keys:
+        yield from (f"{row.address} is unknown, and should have been sent again" for row in unknown)
+        return
+    unexplained = {row.unit for row in unknown if not any(mail.answer in AMBIGUOUS for mail in by_address[row.address])}
+    if len(unexplained) > rules.interrupted:
+        yield f"{len(unexplained)} units are unknown after {rules.interrupted} deaths"
+
+
+def _twice(handed: Sequence[Handed], stored: Counter[str], rules: Rules) -> Iterable[str]:
+    """Yield who got a mail twice, where nobody may, and more units twice than deaths and answers explain."""
+    repeated = {address for address, n in stored.items() if n > 1}
+    if rules.policy == "hold" or rules.has_keys:
+        yield from (f"{address} got {stored[address]} mails" for address in sorted(repeated))
+        return
+    seen: set[str] = set()
+    again = set()
+    for mail in handed:
+        if mail.stored and mail.address in seen:
+            again.add(mail.call)
+        seen |= {mail.address} if mail.stored else set()
+    ambiguous = {mail.call for mail in handed if mail.answer in AMBIGUOUS}
+    if len(again) > rules.interrupted + len(ambiguous):
+        yield f"{len(again)} units went twice after {rules.interrupted} deaths and {len(ambiguous)} unclear answers"

@@ -1,0 +1,292 @@
+"""A mail provider as a process of its own: SMTP and three HTTP APIs, in the mood that it is told, remembering all.
+
+``python -m tests.crash.sink RECORD`` prints its two ports as JSON. A line is on the disk of RECORD
+before the sender hears of it, so the record is what really went, whoever dies afterwards.
+"""
+
+import asyncio
+import base64
+import contextlib
+import hashlib
+import itertools
+import json
+import os
+import socket
+import struct
+import sys
+import threading
+import time
+import urllib.request
+import uuid
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from email.parser import BytesHeaderParser
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+from aiosmtpd.controller import Controller
+
+from tests.crash.moods import Plan, Treatment
+
+WEBHOOK_SECRET = "crash:made-up"
+HANG_S = 60.0  # above any sender's patience
+# What a unit's answer is over HTTP.
+BROKEN = ("reset", "truncated", "hang")
+STATUS = {"": 200, "throttled": 429, "unavailable": 503, "refused": 422, "error": 500} | dict.fromkeys(BROKEN, 200)
+REFUSAL = "Invalid 'To' address: the mailbox is inactive."
+REPLY = {"throttled": "451 4.7.1 slow down", "unavailable": "421 4.3.2 later", "refused": "550 5.1.1 no such mailbox"}
+
+
+@dataclass(frozen=True, slots=True)
+class Mail:
+    """What the sink reads of a mail: to whom, and the id that we gave it."""
+
+    address: str
+    message_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A mail as the sink treats it."""
+
+    mail: Mail
+    treatment: Treatment
+    provider_id: str
+
+    def as_line(self) -> dict[str, object]:
+        return {
+            "address": self.mail.address,
+            "message_id": self.mail.message_id,
+            "provider_message_id": self.provider_id,
+            "answer": self.treatment.answer,
+            "stored": self.treatment.is_taken,
+        }
+
+
+class Book:
+    """The record, and the plan that decides how the next unit is treated."""
+
+    def __init__(self, path: Path) -> None:
+        self.file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        self.lock = threading.Lock()
+        self.plan = Plan()
+        self.calls = itertools.count(1)
+        self.attempts: Counter[str] = Counter()
+        self.answers: dict[str, tuple[str, bytes]] = {}  # by idempotency key: the body's digest, the first answer
+
+    def take(self, mails: Sequence[Mail], *, can_err: bool = True) -> list[Taken]:
+        """Write a unit down as its mood wants it; return how each mail is answered: all alike, but for refusals."""
+        with self.lock:
+            first = mails[0].address
+            self.attempts[first] += 1
+            treatment, call = self.plan.treatment(first, self.attempts[first]), next(self.calls)
+        if treatment.answer == "error" and not can_err:
+            treatment = replace(treatment, answer="reset")
+        taken = [Taken(mail, self._of(mail, treatment), uuid.uuid4().hex) for mail in mails]
+        self.write({"call": call} | each.as_line() for each in taken)
+        for each in taken:
+            self._report(each)
+        return taken
+
+    def _of(self, mail: Mail, treatment: Treatment) -> Treatment:
+        is_refused = not treatment.answer and self.plan.refuses(mail.address)
+        return replace(treatment, answer="refused", is_taken=False) if is_refused else treatment
+
+    def write(self, lines: Any) -> None:
+        """Append the lines to the disk, in one piece."""
+        os.write(self.file, "".join(json.dumps(line) + "\n" for line in lines).encode())
+        os.fsync(self.file)
+
+    def _report(self, taken: Taken) -> None:
+        """Post the plan's events about a mail, which the sender does not know yet to be taken."""
+        for kind in self.plan.reports(taken.mail.address) if taken.treatment.is_taken else ():
+            post(self.plan.webhooks, event(kind, taken.mail, taken.provider_id))
+            self.write([{"event": kind, "address": taken.mail.address}])
+
+
+def event(kind: str, mail: Mail, provider_id: str) -> dict[str, object]:
+    """Return an event as Postmark posts it."""
+    opaque_id = mail.message_id.strip("<>").partition("@")[0]
+    at = "2026-01-01T00:00:00Z"  # the same event twice has the same time
+    of: dict[str, object] = {"MessageID": provider_id, "Metadata": {"id": opaque_id}}
+    if kind == "delivered":
+        return of | {"RecordType": "Delivery", "Recipient": mail.address, "DeliveredAt": at}
+    number = int(hashlib.sha256(f"{kind}{opaque_id}".encode()).hexdigest()[:12], 16)
+    word = {"bounced": "HardBounce", "complained": "SpamComplaint"}[kind]
+    record = {"bounced": "Bounce", "complained": "SpamComplaint"}[kind]
+    return of | {"RecordType": record, "Type": word, "Email": mail.address, "BouncedAt": at, "ID": number}
+
+
+def post(url: str, body: object) -> None:
+    """Post to our own web server until it takes it, as providers do."""
+    authorisation = base64.b64encode(WEBHOOK_SECRET.encode()).decode()
+    headers = {"Content-Type": "application/json", "Authorization": f"Basic {authorisation}"}
+    request = urllib.request.Request(url, json.dumps(body).encode(), headers)  # noqa: S310 - loopback
+    for attempt in range(60):
+        with contextlib.suppress(OSError), urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
+            answer.read()
+            return
+        time.sleep(min(1, 0.1 * attempt))
+    raise TimeoutError(f"{url} takes no events")
+
+
+# SMTP -------------------------------------------------------------------------------------------
+
+
+class SmtpHandler:
+    """aiosmtpd's hooks; a connection that is broken off is aborted, so that the client sees a reset."""
+
+    def __init__(self, book: Book) -> None:
+        self.book = book
+
+    async def handle_DATA(self, server, session, envelope):  # noqa: ARG002, N802 - aiosmtpd's signature
+        mail = Mail(envelope.rcpt_tos[0], BytesHeaderParser().parsebytes(envelope.content)["Message-ID"])
+        loop = asyncio.get_running_loop()
+        [taken] = await loop.run_in_executor(None, lambda: self.book.take([mail], can_err=False))
+        treatment = taken.treatment
+        await asyncio.sleep(HANG_S if treatment.answer == "hang" else treatment.delay_s)
+        if treatment.answer == "truncated":
+            server.transport.write(b"25")
+        if treatment.answer in {"reset", "truncated"}:
+            (server.transport.close if treatment.answer == "truncated" else server.transport.abort)()
+        return REPLY.get(treatment.answer, "250 OK")
+
+
+class SmtpController(Controller):
+    def _trigger_server(self) -> None:
+        # Bound to port 0; what the kernel chose is known only now.
+        self.port = self.server.sockets[0].getsockname()[1]  # type: ignore[union-attr]
+        super()._trigger_server()
+
+
+# HTTP -------------------------------------------------------------------------------------------
+
+
+class HttpHandler(BaseHTTPRequestHandler):
+    """The send calls of Postmark, Resend and Brevo as Anymail makes them, and ``/control`` for the plan."""
+
+    protocol_version = "HTTP/1.1"
+    book: Book
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        asked = json.loads(body)
+        if self.path == "/control":
+            self.book.plan = Plan.of(asked)
+            self._answer(200, {})
+        elif kept := self._kept(body):
+            self._answer(*kept)
+        else:
+            self._take(asked, body)
+
+    def _take(self, asked: Any, body: bytes) -> None:
+        """Take one mail or a batch of them; a key stands for its first answer from the moment that they are taken."""
+        taken = self.book.take([read(item) for item in (asked if isinstance(asked, list) else [asked])])
+        status, good = said(self.path.strip("/").partition("/")[0], taken, is_batch=isinstance(asked, list))
+        if any(each.treatment.is_taken for each in taken) and (key := self._key()):
+            self.book.answers[key] = (hashlib.sha256(body).hexdigest(), json.dumps(good).encode())
+        treatment = taken[0].treatment
+        if treatment.answer in BROKEN:
+            self._break(treatment, json.dumps(good).encode())
+        else:
+            time.sleep(treatment.delay_s)
+            self._answer(status, good)
+
+    def _key(self) -> str:
+        return self.headers.get("Idempotency-Key", "")
+
+    def _kept(self, body: bytes) -> tuple[int, object] | None:
+        """Return the answer to a key that was used before: the first one, or 409 for another body."""
+        digest, answer = self.book.answers.get(self._key(), ("", b""))
+        if not digest:
+            return None
+        is_same = digest == hashlib.sha256(body).hexdigest()
+        self.book.write([{"replayed" if is_same else "conflict": self._key()}])
+        if is_same:
+            return 200, json.loads(answer)
+        return 409, {"name": "invalid_idempotent_request", "message": "This key was used with another body."}
+
+    def _break(self, treatment: Treatment, good: bytes) -> None:
+        """End the connection where the mood wants it: without a word, in the middle of the answer, or never."""
+        self.close_connection = True
+        if treatment.answer == "hang":
+            time.sleep(HANG_S)
+        if treatment.answer == "truncated":
+            head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(good)}\r\n\r\n"
+            self.wfile.write(head.encode() + good[: len(good) // 2])
+        else:
+            # With a linger of 0 the kernel sends RST instead of FIN.
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            os.close(self.connection.detach())
+
+    def _answer(self, status: int, said: object) -> None:
+        body = json.dumps(said).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the standard library's name
+        """Keep quiet."""
+
+
+def said(api: str, taken: Sequence[Taken], *, is_batch: bool) -> tuple[int, object]:
+    """Return status and body of the answer to a call, in the words of its API."""
+    answer = taken[0].treatment.answer
+    if not is_batch:
+        return STATUS[answer], item_said(api, taken[0])
+    if answer not in {"", "refused", *BROKEN}:
+        return STATUS[answer], {"message": answer}
+    if api == "postmark":
+        return 200, [item_said(api, each) for each in taken]
+    errors = [{"index": n, "message": REFUSAL} for n, each in enumerate(taken) if each.treatment.answer == "refused"]
+    good = [item_said(api, each) for each in taken if each.treatment.answer != "refused"]
+    return 200, {"data": good} | ({"errors": errors} if errors else {})
+
+
+def item_said(api: str, taken: Taken) -> dict[str, object]:
+    """Return what is said of one mail."""
+    if taken.treatment.answer == "refused":
+        return {"ErrorCode": 406, "Message": REFUSAL} if api == "postmark" else {"name": "x", "message": REFUSAL}
+    if api == "postmark":
+        return {"ErrorCode": 0, "Message": "OK", "MessageID": taken.provider_id, "To": taken.mail.address}
+    return {"messageId" if api == "brevo" else "id": taken.provider_id}
+
+
+def read(item: dict[str, Any]) -> Mail:
+    """Read a mail out of the JSON of any of the three APIs."""
+    to = item.get("To") or item["to"]
+    to = to[0] if isinstance(to, list) else to
+    headers = item.get("Headers") or item.get("headers") or {}
+    if isinstance(headers, list):
+        headers = {header["Name"]: header["Value"] for header in headers}
+    ids = {name.lower(): value for name, value in headers.items()}
+    return Mail(to["email"] if isinstance(to, dict) else to, ids.get("message-id", ""))
+
+
+class HttpServer(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Keep quiet about senders that die: it is what they are here for."""
+        if not isinstance(sys.exception(), OSError):
+            super().handle_error(request, client_address)
+
+
+def main() -> None:
+    book = Book(Path(sys.argv[1]))
+    smtp = SmtpController(SmtpHandler(book), hostname="127.0.0.1", port=0)
+    smtp.start()
+    HttpHandler.book = book
+    http = HttpServer(("127.0.0.1", 0), HttpHandler)
+    sys.stdout.write(json.dumps({"smtp": smtp.port, "http": http.server_address[1]}) + "\n")
+    sys.stdout.flush()
+    http.serve_forever()
+
+
+if __name__ == "__main__":
+    main()
