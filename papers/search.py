@@ -1,6 +1,6 @@
 """From rows to the index, and the site's search over all papers."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from papers import archive
@@ -8,7 +8,7 @@ from papers.archive import document
 from papers.index import PaperIndex
 from papers.models import Paper
 from papers.query import Query, parse
-from papers.ranking import ranked
+from papers.ranking import Evidence, evidence, ranked
 
 __all__ = ["SearchResult", "build_index", "document", "search"]
 
@@ -24,6 +24,11 @@ class SearchResult:
     query: Query
     total: int
     papers: list[tuple[Paper, float]]
+
+    def proofs(self) -> Iterator[tuple[Paper, Evidence | None]]:
+        """Yield each paper and where one can see that it answers, None where it only holds some of the words."""
+        for paper, _score in self.papers:
+            yield paper, evidence(document(paper), self.query)
 
 
 def build_index(papers: Iterable[Paper]) -> PaperIndex:

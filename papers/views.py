@@ -1,6 +1,8 @@
-"""The public pages: a day's list, and one paper with what is known of it. None of them sets a cookie."""
+"""The public pages: a day's list, the search, and one paper with what is known of it. None of them sets a cookie."""
 
 import datetime as dt
+import math
+import re
 from dataclasses import dataclass
 
 from django.core.paginator import Paginator
@@ -16,11 +18,25 @@ from django.views.decorators.http import require_safe
 
 from papers.growth import growth, votes_by_field
 from papers.models import IngestRun, Listing, Paper
+from papers.query import QueryError
 from papers.records import bare_id, is_arxiv_id, read_date
+from papers.search import search as find
 from papers.sources import SOURCES
 from papers.trending import TrendingScore, scores
 
 PAPERS_PER_PAGE = 100
+
+FOUND_PER_PAGE = 20
+LAST_PAGE = 50  # who has looked at a thousand papers had better ask for something else
+# The language of interests, a line of it for each sign.
+EXAMPLES = {
+    "diffusion models": gettext_lazy("the phrase counts most, then its words; plurals, hyphens and acronyms are one"),
+    '"chain of thought"': gettext_lazy("exactly this phrase"),
+    "robot -surgery": gettext_lazy("not where the word after the dash stands"),
+    "speech OR audio": gettext_lazy("either of them"),
+    'author:"Fei-Fei Li"': gettext_lazy("one author; also org:deepmind, cat:cs.CL or cat:cs.*, title:survey"),
+    "like:2401.12345": gettext_lazy("papers like the one with this arXiv id"),
+}
 
 PARTS = {
     "upvotes": gettext_lazy("Upvotes"),
@@ -101,6 +117,57 @@ def _why_empty(date: dt.date, today: dt.date) -> str:
 
 def _source_title(source: str) -> str:
     return SOURCES[source].TITLE if source in SOURCES else source
+
+
+# Search -----------------------------------------------------------------------------------------
+
+
+@require_safe
+def search(request: HttpRequest) -> HttpResponse:
+    """Show the papers that answer a line of the readers' language, then those that hold some of its words."""
+    text, number = request.GET.get("q", "").strip(), _page_number(request)
+    context: dict[str, object] = {"q": text, "number": number, "examples": EXAMPLES}
+    status = 200
+    if text:
+        try:
+            context |= _search_context(text, number)
+        except QueryError as error:
+            status, context["error"] = 422, error.message
+            context["before"], context["place"], context["after"] = _around(text, error.position)
+    response = render(request, "papers/search.html", context, status=status)
+    response["X-Robots-Tag"] = "noindex"
+    return response
+
+
+def _page_number(request: HttpRequest) -> int:
+    """Return the number of the page that is asked for; what is no such number is the first."""
+    text = request.GET.get("page", "")
+    return min(int(text), LAST_PAGE) if re.fullmatch(r"[1-9][0-9]{0,5}", text, re.ASCII) else 1
+
+
+def _around(text: str, position: int) -> tuple[str, str, str]:
+    """Return what stands before a place of the line, the word at the place, and what stands after it."""
+    start = max(0, position - 60)
+    word = re.match(r"\s*\S{0,30}", text[position:])
+    end = position + (word.end() if word else 0)
+    before = f"{'…' if start else ''}{text[start:position]}"
+    return before, text[position:end], f"{text[end : end + 20]}{'…' if len(text) > end + 20 else ''}"
+
+
+def _search_context(text: str, number: int) -> dict[str, object]:
+    result = find(text, FOUND_PER_PAGE, (number - 1) * FOUND_PER_PAGE)
+    proofs = list(result.proofs())
+    pages = min(math.ceil(result.total / FOUND_PER_PAGE), LAST_PAGE)
+    return {
+        "total": result.total,
+        "answers": [(paper, proof) for paper, proof in proofs if proof],
+        "others": [paper for paper, proof in proofs if not proof],
+        "start": (number - 1) * FOUND_PER_PAGE + 1,
+        "pages": pages,
+        "previous": number - 1 if 1 < number <= pages else None,
+        "next": number + 1 if number < pages else None,
+        "has_sample": any(paper.is_sample for paper, _proof in proofs),
+    }
 
 
 # One paper --------------------------------------------------------------------------------------

@@ -129,6 +129,8 @@ def shoot_pages(page: Page, site: Site) -> None:
     shoot_at(page, site.url, "page-home")
     paper = json.loads(site.manage("search", "diffusion models", "--json"))["papers"][0]["id"]
     shoot_at(page, f"{site.url}/paper/{paper}", "page-paper")
+    shoot_at(page, f"{site.url}/search?q=diffusion+models", "page-search")
+    shoot_at(page, f"{site.url}/search?q=robot+foo:bar", "page-search-error")
     shoot_at(page, f"{site.url}/subscribe", "page-subscribe")
     page.fill("main input[type=email]", "new-reader@example.org")
     page.fill("main textarea", "diffusion models\nspeech")

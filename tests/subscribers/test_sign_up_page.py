@@ -103,7 +103,7 @@ def test_an_error_is_linked_with_its_field_and_announced(client):
 
 def test_the_form_stands_on_the_page_once(client):
     for text in (page(client.get("/subscribe")), page(post(client, email="ada"))):
-        assert text.count("<form") == 1
+        assert text.count('<form method="post"') == 1
         assert text.count('id="sign-up"') == 1
 
 
