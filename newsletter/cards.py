@@ -1,9 +1,10 @@
 """A paper as a mail shows it."""
 
 import datetime as dt
+import unicodedata
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import TypedDict
+from dataclasses import dataclass, replace
+from typing import NamedTuple, TypedDict
 from urllib.parse import urlsplit
 
 from django.utils.translation import gettext as _
@@ -15,8 +16,12 @@ from subscribers import tokens
 from subscribers.emails import Link
 
 # Characters; a hostile feed may hold a title of any length.
-TITLE_LENGTH, NAME_LENGTH, SUMMARY_LENGTH = 300, 80, 320
+TITLE_LENGTH, NAME_LENGTH, SUMMARY_LENGTH, EVIDENCE_LENGTH = 300, 80, 320, 300
 NAMED_AUTHORS = 3
+_INVISIBLE = dict.fromkeys(
+    [*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)],
+    " ",
+)
 
 
 class Evidence(TypedDict):
@@ -28,16 +33,14 @@ class Evidence(TypedDict):
     marks: list[tuple[int, int]]
 
 
-@dataclass(frozen=True, slots=True)
-class Segment:
+class Segment(NamedTuple):
     """A part of an evidence's sentence, marked where it is what the reader asked for."""
 
     text: str
     is_marked: bool
 
 
-@dataclass(frozen=True, slots=True)
-class WhyLine:
+class WhyLine(NamedTuple):
     """Why a paper is there: the interest in the reader's wording, the field, and the sentence."""
 
     interest: str
@@ -47,7 +50,7 @@ class WhyLine:
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """A paper as the mail shows it; ``url`` and every link are http or https."""
+    """A paper as every mail of an edition shows it; ``url`` and every link are http or https."""
 
     title: str
     url: str
@@ -56,11 +59,17 @@ class Card:
     list_date: dt.date
     upvotes: int | None
     summary: str
-    why: tuple[WhyLine, ...]
     links: tuple[Link, ...]
 
 
-def card(paper: Paper, list_date: dt.date, why: Iterable[Evidence] = ()) -> Card:
+class Entry(NamedTuple):
+    """A paper in one reader's mail."""
+
+    card: Card
+    why: tuple[WhyLine, ...]
+
+
+def card(paper: Paper, list_date: dt.date, upvotes: int | None) -> Card:
     """Return the card of a paper; what a source wrote is hostile, so text is cleaned and URLs are chosen."""
     return Card(
         title=_short(paper.title, TITLE_LENGTH),
@@ -68,11 +77,35 @@ def card(paper: Paper, list_date: dt.date, why: Iterable[Evidence] = ()) -> Card
         authors=_authors(paper.authors),
         organisation=readable(paper.organisation),
         list_date=list_date,
-        upvotes=paper.upvotes,
+        upvotes=upvotes,
         summary=_summary(paper),
-        why=tuple(WhyLine(e["interest"], e["field"], _segments(e["text"], e["marks"])) for e in why),
         links=_links(paper),
     )
+
+
+def why_line(evidence: Evidence) -> WhyLine:
+    """Return the line of one piece of evidence; of a long sentence, what stands around its first mark."""
+    text, marks = _visible(evidence["text"]), evidence["marks"]
+    if len(text) > EVIDENCE_LENGTH:
+        text, marks = _excerpt(text, marks)
+    return WhyLine(_visible(evidence["interest"]), evidence["field"], _segments(text, marks))
+
+
+def _visible(text: str) -> str:
+    """Return ``text`` of the same length, with a space for each control character and each that reorders text."""
+    return text if text.isprintable() else text.translate(_INVISIBLE)
+
+
+def _excerpt(text: str, marks: Sequence[Sequence[int]]) -> tuple[str, list[tuple[int, int]]]:
+    """Return the words around the first mark, and the marks that fall into them."""
+    first = min((start for start, _ in marks), default=0)
+    start = text.find(" ", max(0, first - EVIDENCE_LENGTH // 3)) + 1 if first > EVIDENCE_LENGTH // 3 else 0
+    start = min(start, first)
+    cut = _short(text[start:], EVIDENCE_LENGTH)
+    before = "…" if start else ""
+    shift, end = start - len(before), len(before) + len(cut)
+    inside = [(max(a - shift, 0), min(b - shift, end)) for a, b in marks if start <= a < start + len(cut)]
+    return before + cut, inside
 
 
 def _own_page(paper: Paper) -> str:
@@ -137,3 +170,57 @@ def _segments(text: str, marks: Iterable[Sequence[int]]) -> tuple[Segment, ...]:
         end = stop
     segments.append(Segment(text[end:], is_marked=False))
     return tuple(segment for segment in segments if segment.text)
+
+
+# In short ---------------------------------------------------------------------------------------
+
+# Octets as encoded, where a letter beyond ASCII counts up to nine: a mail of 25 such papers stays small.
+SHORT_TITLE, SHORT_AUTHORS, SHORT_ORGANISATION, SHORT_SUMMARY = 250, 90, 60, 120
+SHORT_INTEREST, SHORT_EVIDENCE, LONGEST_URL = 60, 120, 150
+ESCAPED = {"&": 5, "<": 4, ">": 4, '"': 6, "'": 6, "=": 3}
+ELLIPSIS = 9
+ZWJ = "\u200d"
+JOINERS = {ZWJ, "\ufe0e", "\ufe0f"}
+
+
+def compact(entry: Entry) -> Entry:
+    """Return an entry that takes little room, whatever a source wrote: one line of evidence, all texts cut."""
+    card = entry.card
+    short = replace(
+        card,
+        title=_within(card.title, SHORT_TITLE),
+        authors=_within(card.authors, SHORT_AUTHORS),
+        organisation=_within(card.organisation, SHORT_ORGANISATION),
+        summary=_within(card.summary, SHORT_SUMMARY),
+        links=tuple(link for link in card.links if len(link.url) <= LONGEST_URL),
+    )
+    return Entry(short, tuple(_short_line(line) for line in entry.why[:1]))
+
+
+def _short_line(line: WhyLine) -> WhyLine:
+    """Keep the first of what is marked, with some of what stands before and after it."""
+    segments: list[Segment] = []
+    room = SHORT_EVIDENCE
+    for segment in line.segments:
+        text = _within(segment.text, room)
+        segments.append(Segment(text, segment.is_marked))
+        room -= _octets(text)
+        if text != segment.text or room <= 0:
+            break
+    return WhyLine(_within(line.interest, SHORT_INTEREST), line.field, tuple(segments))
+
+
+def _within(text: str, octets: int) -> str:
+    """Return ``text`` cut to so many octets as encoded, between words or at least between characters."""
+    if _octets(text) <= octets:
+        return text
+    length = next(n for n in range(len(text), -1, -1) if _octets(text[:n]) + ELLIPSIS <= octets or not n)
+    while length and (unicodedata.combining(text[length]) or text[length] in JOINERS or text[length - 1] == ZWJ):
+        length -= 1
+    words = text[:length].rpartition(" ")[0]
+    return f"{words if len(words) > length // 2 else text[:length]}…"
+
+
+def _octets(text: str) -> int:
+    """Return the size of a text in HTML in quoted-printable, but for soft line breaks."""
+    return sum(ESCAPED.get(c) or (1 if c.isascii() else 3 * len(c.encode())) for c in text)

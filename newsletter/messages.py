@@ -1,13 +1,11 @@
 """From a digest to the message that is handed over."""
 
 from django.conf import settings
-from django.core.mail import EmailMultiAlternatives
-from django.utils.translation import gettext as _
 
-from newsletter import rendering
+from newsletter import bodies, rendering
 from newsletter.models import Delivery
 from subscribers import emails
-from subscribers.emails import Link
+from subscribers.mime import PreparedMessage
 
 
 def opaque_id(delivery: Delivery) -> str:
@@ -20,14 +18,11 @@ def message_id(delivery: Delivery) -> str:
     return emails.message_id(opaque_id(delivery))
 
 
-def message(delivery: Delivery, of: rendering.Material | None = None) -> EmailMultiAlternatives:
+def message(delivery: Delivery, of: rendering.Material | None = None) -> PreparedMessage:
     """Return the mail of a delivery that has picks; ``of`` is read once for the deliveries of a chunk."""
+    of = of or rendering.material([delivery])
     digest = rendering.digest(delivery, of)
-    links = (Link(_("Preferences"), digest.preferences_url), Link(_("Unsubscribe"), digest.unsubscribe_url))
-    frame = emails.frame(
-        digest.subject, digest.preheader, links=links, footer=(*digest.checked, digest.why_you_get_this)
-    )
-    text, html = emails.render("emails/digest", frame | {"digest": digest, "is_sample": digest.is_sample})
+    text, html = bodies.bodies(digest, of.version)
     return emails.compose(
         delivery.subscriber,
         subject=digest.subject,

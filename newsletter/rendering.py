@@ -2,35 +2,35 @@
 
 import datetime as dt
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from django.conf import settings
 from django.db.models import Max
 from django.utils.formats import date_format
-from django.utils.text import Truncator
+from django.utils.translation import get_language, ngettext
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
 
-from newsletter import coverage
-from newsletter.cards import Card, card
-from newsletter.models import Delivery, DeliveryPicks, Edition
+from newsletter import coverage, slots
+from newsletter.cards import Card, Entry, card, why_line
+from newsletter.models import Delivery, DeliveryPicks, Edition, EditionPaper
 from papers.models import Listing, Paper
 from subscribers import tokens
+from subscribers.emails import Link
 from subscribers.models import Subscriber
 
 SUBJECT_LENGTH = 70  # of the first paper's title: what a phone shows of a subject
 SHORTEST_PREHEADER, LONGEST_PREHEADER = 40, 130
-MAILBOX_LENGTH = 60
+TEMPLATES = [f"emails/{name}.{kind}" for name in ("base", "digest", "_card", "_why") for kind in ("html", "txt")]
 
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """``for_you`` or ``trending``, with its cards in the order of the mail."""
+    """``for_you`` or ``trending``, with its papers in the order of the mail."""
 
     key: str
     title: str
     intro: str
-    cards: tuple[Card, ...]
+    entries: tuple[Entry, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,33 +46,71 @@ class Digest:
     sections: tuple[Section, ...]
     checked: tuple[str, ...]
     why_you_get_this: str
+    links: tuple[Link, ...]
     preferences_url: str
     unsubscribe_url: str
-    site_url: str
-    postal_address: str
     is_sample: bool
 
 
 @dataclass(frozen=True, slots=True)
+class Span:
+    """The editions that a digest covers, newest first, and what was checked for them."""
+
+    editions: tuple[Edition, ...]
+    checked: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Material:
-    """What the digests of some deliveries are made of, read once for all of them; editions newest first."""
+    """What the digests of some deliveries are made of, read once for all of them; editions newest first.
+
+    ``upvotes`` are those at an edition's closing, by edition and paper, so that a digest stays the
+    same while they grow; ``version`` is that of the templates. What several digests share is made
+    once for each language.
+    """
 
     papers: Mapping[int, Paper]
     list_dates: Mapping[int, dt.date]
+    upvotes: Mapping[tuple[int, int], int | None]
     editions: Sequence[Edition]
+    version: str
+    _cards: dict[tuple[int, int, str], Card] = field(default_factory=dict)
+    _spans: dict[tuple[dt.date, dt.date, str], Span] = field(default_factory=dict)
+
+    def card(self, edition: Edition, paper_id: int) -> Card:
+        """Return a paper's card in an edition; raises ``KeyError`` for a paper that is not there any more."""
+        key = (edition.pk, paper_id, get_language() or "")
+        if key not in self._cards:
+            listed_on = self.list_dates.get(paper_id, edition.date)
+            self._cards[key] = card(self.papers[paper_id], listed_on, self.upvotes.get(key[:2]))
+        return self._cards[key]
+
+    def span(self, delivery: Delivery) -> Span:
+        key = (delivery.covers_from, delivery.edition.date, get_language() or "")
+        if key not in self._spans:
+            covered = tuple(edition for edition in self.editions if key[0] <= edition.date <= key[1])
+            self._spans[key] = Span(covered, coverage.lines(covered))
+        return self._spans[key]
 
 
 def material(deliveries: Collection[Delivery]) -> Material:
-    """Read the papers and editions of these deliveries, in three queries however many they are."""
+    """Read the papers and editions of these deliveries, in four queries however many they are."""
     # A delivery without picks cannot be composed; that is its own failure, not that of the others.
     ids = {paper_id for delivery in deliveries if hasattr(delivery, "picks") for paper_id in delivery.picks.paper_ids}
     listings = Listing.objects.filter(paper__in=ids).order_by().values_list("paper").annotate(Max("list_date"))
+    rows = EditionPaper.objects.filter(edition__in={delivery.edition_id for delivery in deliveries}, paper__in=ids)
     editions = Edition.objects.filter(
         closed_at__isnull=False,
         date__gte=min((delivery.covers_from for delivery in deliveries), default=dt.date.max),
         date__lte=max((delivery.edition.date for delivery in deliveries), default=dt.date.min),
     )
-    return Material(Paper.objects.in_bulk(ids), dict(listings), list(editions))
+    upvotes = {(edition, paper): n for edition, paper, n in rows.values_list("edition", "paper", "upvotes")}
+    return Material(Paper.objects.in_bulk(ids), dict(listings), upvotes, list(editions), template_version())
+
+
+def template_version() -> str:
+    """Return the version of the digest's templates: mails of different versions are not the same."""
+    return slots.version(TEMPLATES)
 
 
 def digest(delivery: Delivery, of: Material | None = None) -> Digest:
@@ -82,66 +120,68 @@ def digest(delivery: Delivery, of: Material | None = None) -> Digest:
     """
     of = of or material([delivery])
     picks = delivery.picks
-    editions = [e for e in of.editions if delivery.covers_from <= e.date <= delivery.edition.date]
-    sections = _sections(picks, of, delivery.edition.date)
-    cards = [card for section in sections for card in section.cards]
-    said = _coverage(delivery, picks, editions)
+    span = of.span(delivery)
+    sections = _sections(picks, of, delivery.edition)
+    titles = [entry.card.title for section in sections for entry in section.entries]
+    said = _coverage(delivery, picks, span.editions)
+    preferences_url = tokens.token_link("preferences", delivery.token)
+    unsubscribe_url = tokens.token_link("subscribers:unsubscribe", delivery.subscriber.unsubscribe_token)
     return Digest(
         form=picks.form,
-        subject=_subject(cards, editions),
-        preheader=_preheader(said, cards),
+        subject=_subject(titles, span.editions),
+        preheader=_preheader(said, tuple(titles[1:4])),
         headline=_headline(sections),
         date=delivery.local_date,
         coverage=said,
         sections=sections,
-        checked=tuple(filter(None, [_counts(picks), *coverage.lines(editions)])),
+        checked=tuple(filter(None, [_counts(picks), *span.checked])),
         why_you_get_this=_why_you_get_this(delivery.subscriber),
-        preferences_url=tokens.link("preferences", delivery.token),
-        unsubscribe_url=tokens.link("subscribers:unsubscribe", delivery.subscriber.unsubscribe_token),
-        site_url=tokens.link("papers:home"),
-        postal_address=settings.POSTAL_ADDRESS,
+        links=(Link(_("Preferences"), preferences_url), Link(_("Unsubscribe"), unsubscribe_url)),
+        preferences_url=preferences_url,
+        unsubscribe_url=unsubscribe_url,
         is_sample=any(of.papers[paper_id].is_sample for paper_id in picks.paper_ids),
     )
 
 
-def _sections(picks: DeliveryPicks, of: Material, edition_date: dt.date) -> tuple[Section, ...]:
-    def cards(key: str) -> tuple[Card, ...]:
-        return tuple(
-            card(of.papers[pick["paper"]], of.list_dates.get(pick["paper"], edition_date), pick["why"])
-            for pick in picks.details
-            if pick["section"] == key
-        )
-
-    matched = cards("for_you")
+def _sections(picks: DeliveryPicks, of: Material, edition: Edition) -> tuple[Section, ...]:
+    entries: dict[str, list[Entry]] = {"for_you": [], "trending": []}
+    for pick in picks.details:
+        why = tuple([why_line(evidence) for evidence in pick["why"]])
+        entries[pick["section"]].append(Entry(of.card(edition, pick["paper"]), why))
+    matched, trending = tuple(entries["for_you"]), tuple(entries["trending"])
     intro = "" if matched else _("None of the new papers matches your interests. These are the most talked about.")
     sections = (
         Section("for_you", _("For you"), "", matched),
-        Section("trending", _("Trending today"), intro, cards("trending")),
+        Section("trending", _("Trending today"), intro, trending),
     )
-    return tuple(section for section in sections if section.cards)
+    return tuple([section for section in sections if section.entries])
 
 
-def _subject(cards: Sequence[Card], editions: Sequence[Edition]) -> str:
-    if not cards:
+def _subject(titles: Sequence[str], editions: Sequence[Edition]) -> str:
+    if not titles:
         return _("No new papers yet: %(source)s could not be read") % {"source": _failed(editions)}
-    first = Truncator(cards[0].title).chars(SUBJECT_LENGTH)
-    others = len(cards) - 1
+    first = _cut(titles[0], SUBJECT_LENGTH)
+    others = len(titles) - 1
     if not others:
         return first
     return ngettext("%(first)s, and %(n)d more", "%(first)s, and %(n)d more", others) % {"first": first, "n": others}
 
 
-def _preheader(said: str, cards: Sequence[Card]) -> str:
-    """Return what an inbox shows after the subject, without repeating it."""
-    others = "; ".join(card.title for card in cards[1:4])
+def _preheader(said: str, titles: Sequence[str]) -> str:
+    """Return what an inbox shows after the subject, without repeating it: the next titles."""
+    others = "; ".join(titles)
     text = f"{said} {_('Also: %(titles)s') % {'titles': others}}" if others else said
     if len(text) < SHORTEST_PREHEADER:
         text += " " + _("With the reason why it was picked for you.")
-    return Truncator(text).chars(LONGEST_PREHEADER)
+    return _cut(text, LONGEST_PREHEADER)
+
+
+def _cut(text: str, length: int) -> str:
+    return text if len(text) <= length else f"{text[: length - 1].rstrip()}…"
 
 
 def _headline(sections: Sequence[Section]) -> str:
-    counts = {section.key: len(section.cards) for section in sections}
+    counts = {section.key: len(section.entries) for section in sections}
     if n := counts.get("for_you"):
         return ngettext("%(n)d paper for you", "%(n)d papers for you", n) % {"n": n}
     if n := counts.get("trending"):

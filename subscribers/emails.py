@@ -6,14 +6,14 @@ import hashlib
 import logging
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from email.utils import format_datetime, getaddresses, parseaddr
 from typing import Literal, NamedTuple
 
 import css_inline
 from django.conf import settings
-from django.core.mail import EmailMessage, EmailMultiAlternatives
+from django.core.mail import EmailMessage
 from django.db import transaction
 from django.db.models import Exists, F, OuterRef, QuerySet
 from django.template.loader import render_to_string
@@ -22,6 +22,7 @@ from django.utils.translation import gettext_lazy as _
 
 from papers.text import readable
 from subscribers import publishing, tokens
+from subscribers.mime import PreparedMessage
 from subscribers.models import Mail, Subscriber, Suppression, Token, hash_address
 
 logger = logging.getLogger(__name__)
@@ -43,6 +44,8 @@ class Outcome:
     error: str = ""
     retry_after_s: float | None = None
 
+
+COLUMNS = 78  # of a plain text; what RFC 5322 asks for
 
 HandOver = Callable[[EmailMessage], Outcome]
 
@@ -69,9 +72,10 @@ def compose(  # noqa: PLR0913 - a mail has that many parts, and each is named at
     list_unsubscribe: bool,
     stream: str = "digest",
     date: dt.datetime | None = None,
-) -> EmailMultiAlternatives:
+) -> PreparedMessage:
     """Return a mail to one reader, with every header that mailbox providers ask for.
 
+    ``text`` and ``html`` may be ``mime.Body``, whose shared pieces are encoded already.
     ``opaque_id`` comes back in the provider's events; ``stream`` is what its complaints are counted
     by, a word that says nothing about the reader. ``date`` is the Date header, now if None.
     Raises ``ValueError`` for an address that is not exactly one.
@@ -88,26 +92,48 @@ def compose(  # noqa: PLR0913 - a mail has that many parts, and each is named at
     }
     if list_unsubscribe:
         # A bare str below 78 characters: longer, and it would become an encoded word (FIELD_NOTES 5).
-        headers["List-Unsubscribe"] = f"<{tokens.link('subscribers:unsubscribe', subscriber.unsubscribe_token)}>"
+        headers["List-Unsubscribe"] = f"<{tokens.token_link('subscribers:unsubscribe', subscriber.unsubscribe_token)}>"
         headers["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
-    message = EmailMultiAlternatives(
+    message = PreparedMessage(
         subject=one_line(subject),
         body=text,
+        html=html,
+        boundary=opaque_id,
         from_email=from_email,
         to=[subscriber.email],
         reply_to=[settings.REPLY_TO] if settings.REPLY_TO else None,
         headers=headers,
     )
-    message.attach_alternative(html, "text/html")
     message.metadata = {"id": opaque_id}  # type: ignore[attr-defined]  # read by Anymail, where it sends
     return message
 
 
 def render(template_base: str, context: Mapping[str, object]) -> tuple[str, str]:
-    """Return the text and the HTML of a mail from ``<template_base>.txt`` and ``.html``, styles inlined."""
+    """Return the text, wrapped, and the HTML, styles inlined, of ``<template_base>.txt`` and ``.html``."""
     text = render_to_string(f"{template_base}.txt", dict(context))
     html = render_to_string(f"{template_base}.html", dict(context))
-    return text.strip() + "\n", _inliner().inline(html)
+    return wrapped(text.strip() + "\n"), inlined(html)
+
+
+def wrapped(text: str) -> str:
+    """Return ``text`` with lines of at most 78 characters, broken between words; a longer word stays whole."""
+    return "\n".join([line if len(line) <= COLUMNS else "\n".join(_wrapped_line(line)) for line in text.split("\n")])
+
+
+def _wrapped_line(line: str) -> Iterator[str]:
+    while len(line) > COLUMNS:
+        end = line.rfind(" ", 1, COLUMNS + 1)
+        end = line.find(" ", COLUMNS) if end < 0 else end
+        if end < 0:
+            break
+        yield line[:end].rstrip(" ")
+        line = line[end + 1 :].lstrip(" ")
+    yield line
+
+
+def inlined(html: str) -> str:
+    """Return a page with the styles of its head in its elements."""
+    return _inliner().inline(html)
 
 
 def frame(
@@ -118,12 +144,22 @@ def frame(
         "subject": subject,
         "preheader": preheader,
         "site_name": settings.SITE_NAME,
-        "site_url": tokens.link("papers:home"),
+        "site_url": home(),
         "postal_address": settings.POSTAL_ADDRESS,
         "footer_lines": footer,
         "links": links,
         "is_sample": False,
     }
+
+
+def home() -> str:
+    """Return the address of the site."""
+    return _home(settings.PUBLIC_URL)
+
+
+@functools.cache
+def _home(_public_url: str) -> str:
+    return tokens.link("papers:home")
 
 
 def one_line(text: str) -> str:
@@ -187,7 +223,7 @@ MAX_ATTEMPTS = 8  # with the waits below, about twenty hours
 REPEATABLE = [Kind.CONFIRMATION, Kind.LINK]
 
 
-def service_mail(mail: Mail, now: dt.datetime) -> EmailMultiAlternatives:
+def service_mail(mail: Mail, now: dt.datetime) -> PreparedMessage:
     """Return the message of a row; a confirmation's token is made here, so that no row ever holds it."""
     subject, preheader = TEXTS[Kind(mail.kind)]
     is_asking = mail.kind == Kind.CONFIRMATION

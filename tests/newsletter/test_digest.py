@@ -62,14 +62,14 @@ def test_a_digest_names_its_first_paper_and_counts_the_others():
     assert digest.subject == "Robots, part 0, and 3 more"
     assert digest.headline == "3 papers for you"
     assert digest.coverage == "23 new papers, 3 match your interests."
-    assert [(section.key, len(section.cards)) for section in digest.sections] == [("for_you", 3), ("trending", 1)]
+    assert [(section.key, len(section.entries)) for section in digest.sections] == [("for_you", 3), ("trending", 1)]
     assert digest.date == D
 
 
 def test_the_evidence_is_marked_where_it_stands():
     digest = rendering.digest(make(make_paper(), matched=1))
 
-    [why] = digest.sections[0].cards[0].why
+    [why] = digest.sections[0].entries[0].why
     assert (why.interest, why.field) == ("robots", "title")
     assert [(s.text, s.is_marked) for s in why.segments] == [("On ", False), ("robots", True), (" that fold", False)]
 
@@ -145,7 +145,7 @@ def test_a_failed_source_has_a_short_mail_of_its_own():
 
 
 def card_of(**fields) -> cards.Card:
-    return cards.card(make_paper(**fields), D)
+    return cards.card(make_paper(**fields), D, 10)
 
 
 def test_the_first_three_authors_are_named():
@@ -258,14 +258,14 @@ def test_a_sample_is_said_to_be_one():
     assert "made up" in str(message.alternatives[0][0])
 
 
-def test_the_material_of_a_chunk_is_read_in_three_queries(django_assert_num_queries):
+def test_the_material_of_a_chunk_is_read_in_four_queries(django_assert_num_queries):
     edition = make_edition(D, papers=tuple(make_paper(list_date=D - DAY) for _ in range(3)), coverage=[note(new=3)])
     papers = [row.paper for row in EditionPaper.objects.select_related("paper")]
     for _ in range(5):
         make(*papers, edition=edition, subscriber=make_subscriber())
     deliveries = list(Delivery.objects.select_related("subscriber", "edition", "picks"))
 
-    with django_assert_num_queries(3):
+    with django_assert_num_queries(4):
         of = rendering.material(deliveries)
         for delivery in deliveries:
             messages.message(delivery, of)
@@ -277,4 +277,4 @@ def test_a_card_says_when_the_paper_was_last_listed():
 
     [section] = rendering.digest(make(paper)).sections
 
-    assert section.cards[0].list_date == D - DAY
+    assert section.entries[0].card.list_date == D - DAY

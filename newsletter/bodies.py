@@ -1,0 +1,207 @@
+"""The text and the HTML of a digest, joined out of cards and a frame that are made once.
+
+The templates are the one source of the markup. Each is rendered once for all readers: a paper's
+card for each language and version of the templates, a line of evidence and the frame around the
+cards for each shape they take. A reader's mail is their parts, joined.
+"""
+
+import functools
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from html import escape
+from typing import NamedTuple
+
+from django.utils.translation import get_language
+
+from newsletter import slots
+from newsletter.cards import Card, Entry, WhyLine, compact
+from newsletter.rendering import Digest, Section
+from newsletter.slots import HOLE, MARK, Fixed, Part, Slot
+from subscribers import emails
+from subscribers.emails import Link
+from subscribers.mime import Body, Piece, encoded
+
+# Octets of the cards' HTML as encoded. With the frame it stays below 80 KB; Gmail cuts off at 102.
+ROOM = 60_000
+# Characters below which encoding a piece together with its neighbours is cheaper than joining it.
+SHORTEST_PIECE = 120
+EDGE = f"{MARK}e"
+ALONE = {"emails/alone.html": f'{{% extends "emails/base.html" %}}{{% block body %}}{EDGE}{{% endblock %}}'}
+ONE_ENTRY, ONE_LINE = (Entry(None, ()),), ("",)  # type: ignore[arg-type]  # what fills a hole is asked for nothing
+
+
+class Look(NamedTuple):
+    """What a card looks like depends on its paper and on these."""
+
+    language: str
+    version: str
+
+
+class MadeCard(NamedTuple):
+    """A card before and after its lines of evidence, and its octets of HTML as encoded."""
+
+    text: tuple[Piece, Piece]
+    html: tuple[Piece, Piece]
+    octets: int
+
+
+class MadeLine(NamedTuple):
+    text: str
+    html: str
+    octets: int
+
+
+class MadeFrame(NamedTuple):
+    text: tuple[Part, ...]
+    html: tuple[Part, ...]
+
+
+def bodies(digest: Digest, of_version: str) -> tuple[Body, Body]:
+    """Return the text and the HTML of a digest, as its templates of ``of_version`` say it."""
+    look = Look(get_language() or "", of_version)
+    digest = fitted(digest, look)
+    strings: list[str] = []
+    context = frame_context(digest)
+    frame = _frame(_Shaped(slots.shape(context, strings), context), look)
+    text = _text(frame, strings, (_texts(section.entries, look) for section in digest.sections))
+    escaped = [escape(string) for string in strings]
+    html = slots.fill(frame.html, escaped, (_htmls(section.entries, look) for section in digest.sections))
+    return Body.of(text), Body.of(html)
+
+
+def frame_context(digest: Digest) -> dict[str, object]:
+    """Return what the templates are given, but for the papers: a section with any has one entry."""
+    context = emails.frame(digest.subject, digest.preheader, footer=(*digest.checked, digest.why_you_get_this))
+    context |= {name: Fixed(context[name]) for name in ("site_name", "site_url", "postal_address")}
+    return context | {
+        "links": tuple([Link(Fixed(link.label), link.url) for link in digest.links]),
+        "is_sample": digest.is_sample,
+        "digest": {name: getattr(digest, name) for name in _FIELDS} | {"sections": _open_sections(digest)},
+    }
+
+
+_FIELDS = [each.name for each in fields(Digest) if each.name not in {"sections", "links", "checked"}]
+
+
+def _open_sections(digest: Digest) -> tuple[Mapping[str, object], ...]:
+    return tuple(
+        [
+            {"key": Fixed(each.key), "title": Fixed(each.title), "intro": Fixed(each.intro), "entries": ONE_ENTRY}
+            for each in digest.sections
+        ]
+    )
+
+
+# Joining ----------------------------------------------------------------------------------------
+
+
+def _htmls(entries: Sequence[Entry], look: Look) -> list[Piece | str]:
+    pieces: list[Piece | str] = []
+    for entry in entries:
+        before, after = _card(entry.card, look).html
+        pieces += [before, *[_line(line, look).html for line in entry.why], after]
+    return pieces
+
+
+def _texts(entries: Sequence[Entry], look: Look) -> list[Piece | str]:
+    pieces: list[Piece | str] = []
+    for entry in entries:
+        before, after = _card(entry.card, look).text
+        pieces += [before, *[_line(line, look).text for line in entry.why], after]
+    return pieces
+
+
+def _text(frame: MadeFrame, strings: Sequence[str], sections: Iterator[list[Piece | str]]) -> list[Piece | str]:
+    """Fill in the frame and wrap it, from one hole to the next; what goes into the holes is wrapped."""
+    pieces: list[Piece | str] = []
+    written: list[str] = []
+    for part in frame.text:
+        if part is None:
+            pieces += [emails.wrapped("".join(written)), *next(sections)]
+            written = []
+        else:
+            written.append(strings[part.number] if isinstance(part, Slot) else str(part))
+    return [*pieces, emails.wrapped("".join(written))]
+
+
+# Making -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Shaped:
+    """A context that is the same as any other of its shape."""
+
+    shape: Hashable
+    context: Mapping[str, object] = field(compare=False)
+
+
+@functools.lru_cache(maxsize=128)
+def _frame(of: _Shaped, look: Look) -> MadeFrame:
+    context = slots.marked(of.context)
+    html = slots.render(look.version, "emails/digest.html", context, {"emails/_card.html": HOLE})
+    text = slots.render(look.version, "emails/digest.txt", context, {"emails/_card.txt": HOLE})
+    return MadeFrame(
+        slots.cut(text.strip() + "\n", shortest_piece=len(text) + 2),
+        slots.cut(emails.inlined(html), SHORTEST_PIECE),
+    )
+
+
+# An edition has some hundreds of papers, and a card takes 10 KB.
+@functools.lru_cache(maxsize=2048)
+def _card(card: Card, look: Look) -> MadeCard:
+    context = {"card": card, "why": ONE_LINE}
+    html = slots.render(look.version, "emails/_card.html", context, {"emails/_why.html": HOLE})
+    text = slots.render(look.version, "emails/_card.txt", context, {"emails/_why.txt": HOLE})
+    before_html, after_html = [Piece.of(part) for part in _inlined(html, look).split(HOLE)]
+    before_text, after_text = [Piece.of(emails.wrapped(part)) for part in text.split(HOLE)]
+    octets = len(before_html.encoded) + len(after_html.encoded)
+    return MadeCard((before_text, after_text), (before_html, after_html), octets)
+
+
+# Readers who follow the same in the same words share a line.
+@functools.lru_cache(maxsize=8192)
+def _line(line: WhyLine, look: Look) -> MadeLine:
+    strings = [line.interest, line.field, *[segment.text for segment in line.segments]]
+    text_parts, html_parts = _open_line(tuple([segment.is_marked for segment in line.segments]), look)
+    html = "".join(slots.fill(html_parts, [escape(string) for string in strings]))  # type: ignore[arg-type]
+    text = "".join(slots.fill(text_parts, strings))  # type: ignore[arg-type]  # no part of a line is a piece
+    return MadeLine(emails.wrapped(text), html, len(encoded(html)))
+
+
+@functools.lru_cache(maxsize=128)
+def _open_line(marks: tuple[bool, ...], look: Look) -> MadeFrame:
+    line = {"interest": "x", "field": "x", "segments": tuple({"text": "x", "is_marked": mark} for mark in marks)}
+    context = {"line": slots.marked(line)}
+    html = slots.render(look.version, "emails/_why.html", context, {})
+    text = slots.render(look.version, "emails/_why.txt", context, {})
+    return MadeFrame(slots.cut(text, len(text) + 1), slots.cut(_inlined(html, look), 2 * len(html) + 10_000))
+
+
+def _inlined(part: str, look: Look) -> str:
+    """Return a part of a mail's body with the styles of the mail in its elements."""
+    page = slots.render(look.version, "emails/alone.html", emails.frame("", ""), ALONE)
+    return emails.inlined(page.replace(EDGE, f"{EDGE}{part}{EDGE}")).split(EDGE)[1]
+
+
+# Size -------------------------------------------------------------------------------------------
+
+
+def fitted(digest: Digest, look: Look) -> Digest:
+    """Return the digest with as many of its last papers in short as it takes to fit."""
+    sizes = [_octets(entry, look) for section in digest.sections for entry in section.entries]
+    if sum(sizes) <= ROOM:
+        return digest
+    sections: list[Section] = []
+    too_much = sum(sizes) - ROOM
+    for section in reversed(digest.sections):
+        entries = list(section.entries)
+        for number in reversed(range(len(entries))):
+            if too_much > 0:
+                entries[number] = compact(entry := entries[number])
+                too_much -= _octets(entry, look) - _octets(entries[number], look)
+        sections.insert(0, replace(section, entries=tuple(entries)))
+    return replace(digest, sections=tuple(sections))
+
+
+def _octets(entry: Entry, look: Look) -> int:
+    return _card(entry.card, look).octets + sum([_line(line, look).octets for line in entry.why])
