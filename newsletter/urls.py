@@ -19,6 +19,7 @@ urlpatterns = [
     path("m/<str:token>/mute/<int:number>", views.mute_interest, name="mute_interest"),
     path("m/<str:token>/mute", views.mute_word, name="mute_word"),
     path("m/<str:token>/preferences", views.preferences, name="preferences"),
+    path("m/<str:token>/address", views.change_address, name="change_address"),
     path("m/<str:token>/link", views.fresh_link, name="fresh_link"),
     path("", include("subscribers.urls")),
     path("", include("papers.urls")),

@@ -34,7 +34,7 @@ P = ParamSpec("P")
 LINK_LASTS = dt.timedelta(days=30)
 DIGESTS_PER_PAGE = 30
 # Nothing below these is of use to a search engine, and each address belongs to one reader.
-NOT_FOR_ROBOTS = ("/m/", "/r/", "/u/", "/c/", "/undo/", "/admin/")
+NOT_FOR_ROBOTS = ("/m/", "/r/", "/u/", "/c/", "/a/", "/undo/", "/admin/")
 ROBOTS = "\n".join(["User-agent: *", *(f"Disallow: {path}" for path in NOT_FOR_ROBOTS), ""])
 
 
@@ -57,12 +57,27 @@ def site(_request: HttpRequest) -> dict[str, object]:
 @reader_pages.private
 def preferences(request: HttpRequest, token: str) -> HttpResponse:
     """Open the preferences of the reader whose mail the link is from, for 30 days."""
+    return _for_reader(request, token, reader_pages.preferences)
+
+
+@csrf_exempt  # As above.
+@reader_pages.ask_or_act
+@reader_pages.private
+def change_address(request: HttpRequest, token: str) -> HttpResponse:
+    """Let the reader whose mail the link is from ask for another address, for 30 days."""
+    return _for_reader(request, token, reader_pages.change_address)
+
+
+def _for_reader(
+    request: HttpRequest, token: str, page: Callable[[HttpRequest, Subscriber, str], HttpResponse]
+) -> HttpResponse:
+    """Show a page of the reader in whose mail the token stands."""
     mail = _mail_of(token)
     if mail is None:
         return _unknown(request)
     if timezone.now() - mail.created_at > LINK_LASTS:
         return _expired(request, mail)
-    return reader_pages.preferences(request, mail.subscriber, reverse("preferences", args=[token]))
+    return page(request, mail.subscriber, request.path)
 
 
 @csrf_exempt  # As above; and all it can cause is a mail to the reader, through the gate.

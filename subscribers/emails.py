@@ -27,7 +27,7 @@ from subscribers.models import Mail, Subscriber, Suppression, Token, hash_addres
 
 logger = logging.getLogger(__name__)
 
-Kind, State = Mail.Kind, Mail.State
+Kind, State, Purpose = Mail.Kind, Mail.State, Token.Purpose
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,17 +70,20 @@ def compose(  # noqa: PLR0913 - a mail has that many parts, and each is named at
     message_id: str,
     opaque_id: str,
     list_unsubscribe: bool,
+    to: str = "",
     stream: str = "digest",
     date: dt.datetime | None = None,
 ) -> PreparedMessage:
     """Return a mail to one reader, with every header that mailbox providers ask for.
 
     ``text`` and ``html`` may be ``mime.Body``, whose shared pieces are encoded already.
+    ``to`` is the address if it is not the reader's own.
     ``opaque_id`` comes back in the provider's events; ``stream`` is what its complaints are counted
     by, a word that says nothing about the reader. ``date`` is the Date header, now if None.
     Raises ``ValueError`` for an address that is not exactly one.
     """
-    if len(getaddresses([subscriber.email])) != 1 or "@" not in subscriber.email:
+    to = to or subscriber.email
+    if len(getaddresses([to])) != 1 or "@" not in to:
         # A provider would show all of several recipients to each of them.
         raise ValueError(f"subscriber {subscriber.pk} has no single address")
     headers = {
@@ -100,7 +103,7 @@ def compose(  # noqa: PLR0913 - a mail has that many parts, and each is named at
         html=html,
         boundary=opaque_id,
         from_email=from_email,
-        to=[subscriber.email],
+        to=[to],
         reply_to=[settings.REPLY_TO] if settings.REPLY_TO else None,
         headers=headers,
     )
@@ -210,6 +213,18 @@ TEXTS = {
         _("You are in: what comes next"),
         _("Your first digest is being put together. Here is how to make it fit you."),
     ),
+    Kind.CHANGE: (
+        _("Please confirm your new address"),
+        _("One click, and the papers come to this address from now on."),
+    ),
+    Kind.MOVED: (
+        _("Your digests go to another address now"),
+        _("As somebody, probably you, asked. If it was not you, here is the way back."),
+    ),
+    Kind.GOODBYE: (
+        _("You are unsubscribed"),
+        _("Nothing more comes to this address. Thank you for reading."),
+    ),
     Kind.LINK: (
         _("Your link to the preferences"),
         _("As you asked: change your interests, the day and the hour, or take a break."),
@@ -220,41 +235,76 @@ LEASE = dt.timedelta(minutes=5)  # above a provider's slowest answer
 MAX_ATTEMPTS = 8  # with the waits below, about twenty hours
 # The reader waits for these and cannot go on without them, so one that may have gone is sent once
 # more. A second welcome would only puzzle them: it stays unknown.
-REPEATABLE = [Kind.CONFIRMATION, Kind.LINK]
+REPEATABLE = [Kind.CONFIRMATION, Kind.LINK, Kind.CHANGE]
+# The states of the reader with whom a mail makes sense; of all others it is active or paused.
+WANTED_BY = {
+    Kind.CONFIRMATION: [Subscriber.State.PENDING, Subscriber.State.UNSUBSCRIBED],
+    Kind.GOODBYE: [Subscriber.State.UNSUBSCRIBED],
+}
+# These go to somebody who is no reader at that address, or is none any more: no link into preferences.
+WITHOUT_PREFERENCES = [Kind.CONFIRMATION, Kind.CHANGE, Kind.MOVED, Kind.GOODBYE]
 
 
 def service_mail(mail: Mail, now: dt.datetime) -> PreparedMessage:
     """Return the message of a row; a confirmation's token is made here, so that no row ever holds it."""
-    subject, preheader = TEXTS[Kind(mail.kind)]
-    is_asking = mail.kind == Kind.CONFIRMATION
-    preferences_url = tokens.link("preferences", mail.token)
-    unsubscribe_url = tokens.link("subscribers:unsubscribe", mail.subscriber.unsubscribe_token)
-    links = (Link(str(_("Preferences")), preferences_url), Link(str(_("Unsubscribe")), unsubscribe_url))
-    context = frame(str(subject), str(preheader), links=() if is_asking else links)
-    if is_asking:
-        token = tokens.issue(mail.subscriber, Token.Purpose.CONFIRM, now)
-        context["confirm_url"] = tokens.link("subscribers:confirm", token)
-    text, html = render(f"emails/{mail.kind}", context | {"preferences_url": preferences_url})
+    subject, preheader = (str(text) for text in TEXTS[Kind(mail.kind)])
+    is_to_reader = mail.kind not in WITHOUT_PREFERENCES
+    urls = _urls(mail, now)
+    context = frame(subject, preheader, links=_links(urls) if is_to_reader else ())
+    text, html = render(f"emails/{mail.kind}", context | urls)
     return compose(
         mail.subscriber,
-        subject=str(subject),
+        to=mail.address,
+        subject=subject,
         text=text,
         html=html,
         from_email=settings.SERVICE_FROM_EMAIL,
         message_id=mail.message_id,
         opaque_id=opaque_id(mail.token),
-        list_unsubscribe=not is_asking,
+        list_unsubscribe=is_to_reader,
         stream="service",
     )
 
 
-def queue(subscriber: Subscriber, kind: Mail.Kind, now: dt.datetime) -> Mail:
+def _links(urls: Mapping[str, str]) -> tuple[Link, ...]:
+    return Link(str(_("Preferences")), urls["preferences_url"]), Link(str(_("Unsubscribe")), urls["unsubscribe_url"])
+
+
+def _urls(mail: Mail, now: dt.datetime) -> dict[str, str]:
+    """Return the links of a mail; a single-use one is made here, so that no row ever holds its token."""
+    reader = mail.subscriber
+    if mail.kind == Kind.CONFIRMATION:
+        return {"confirm_url": tokens.link("subscribers:confirm", tokens.issue(reader, Purpose.CONFIRM, now))}
+    if mail.kind == Kind.CHANGE:
+        token = tokens.issue(reader, Purpose.CHANGE_ADDRESS, now, address=mail.address)
+        return {"change_url": tokens.link("subscribers:move", token)}
+    if mail.kind == Kind.MOVED:
+        token = tokens.issue(reader, Purpose.CHANGE_BACK, now, address=mail.address)
+        return {"back_url": tokens.link("subscribers:move_back", token)}
+    if mail.kind == Kind.GOODBYE:
+        return _undo_url(reader, now)
+    return {
+        "preferences_url": tokens.link("preferences", mail.token),
+        "unsubscribe_url": tokens.link("subscribers:unsubscribe", reader.unsubscribe_token),
+    }
+
+
+def _undo_url(reader: Subscriber, now: dt.datetime) -> dict[str, str]:
+    """Return the link that takes the leaving back, while its hour lasts: a late mail gives no more time."""
+    left_at = reader.unsubscribed_at or now
+    if now - left_at >= tokens.LIFETIMES[Purpose.UNDO]:
+        return {"undo_url": ""}
+    return {"undo_url": tokens.link("subscribers:undo", tokens.issue(reader, Purpose.UNDO, left_at))}
+
+
+def queue(subscriber: Subscriber, kind: Mail.Kind, now: dt.datetime, *, address: str = "") -> Mail:
     """Write the row of a mail into the caller's transaction; once it is committed, a worker is told.
 
+    ``address`` is where it goes if not to the reader's own.
     The row is what the reader is owed: without a broker, or with one that is down, the next
     ``send_due`` finds it.
     """
-    mail = Mail.objects.create(subscriber=subscriber, kind=kind, next_attempt_at=now)
+    mail = Mail.objects.create(subscriber=subscriber, kind=kind, address=address, next_attempt_at=now)
     transaction.on_commit(functools.partial(publishing.publish, "newsletter.tasks.send_mail", mail.pk))
     return mail
 
@@ -334,15 +384,13 @@ def _skip(mail: Mail) -> bool:
 
 def _is_blocked(mail: Mail) -> Exists:
     """Whether nothing at all goes to the address, not even a confirmation."""
-    address_hash = hash_address(mail.subscriber.email)
+    address_hash = hash_address(mail.address or mail.subscriber.email)
     return Exists(Suppression.objects.filter(address_hash=address_hash, reason__in=Suppression.BLOCKING))
 
 
 def _is_wanted(mail: Mail) -> Exists:
     """Whether the address is the one that was looked at, and the reader's state goes with the mail."""
-    is_asking = mail.kind == Kind.CONFIRMATION
-    states = Subscriber.State
-    wanted_by = [states.PENDING, states.UNSUBSCRIBED] if is_asking else [states.ACTIVE, states.PAUSED]
+    wanted_by = WANTED_BY.get(Kind(mail.kind), [Subscriber.State.ACTIVE, Subscriber.State.PAUSED])
     reader = Subscriber.objects.filter(pk=OuterRef("subscriber_id"))
     return Exists(reader.filter(email=mail.subscriber.email, state__in=wanted_by))
 

@@ -232,6 +232,20 @@ class PreferencesForm(forms.ModelForm[Subscriber]):
         return State.PAUSED if self.cleaned_data["paused_until"] else State.ACTIVE
 
 
+class AddressForm(forms.Form):
+    """Where the digests are to go from now on."""
+
+    email = forms.EmailField(
+        label=_("Your new e-mail address"),
+        max_length=254,
+        error_messages={
+            "required": _("Write the address that the papers should go to."),
+            "invalid": _("This is no e-mail address. Write one such as you@example.org."),
+        },
+        widget=forms.EmailInput({"autocomplete": "email"}),
+    )
+
+
 class MuteForm(forms.Form):
     """One word, phrase or other line to hide from now on."""
 

@@ -224,6 +224,7 @@ class Consent(models.Model):
         IMPORTED = "imported"
         UNSUBSCRIBED = "unsubscribed"
         RESTORED = "restored", "unsubscribed undone"
+        MOVED = "moved", "changed the address"
 
     subscriber = models.ForeignKey(Subscriber, on_delete=models.CASCADE, related_name="consents")
     kind = models.CharField(max_length=12, choices=Kind.choices)
@@ -273,6 +274,7 @@ class Token(models.Model):
     class Purpose(models.TextChoices):
         CONFIRM = "confirm"
         CHANGE_ADDRESS = "change_address", "change of address"
+        CHANGE_BACK = "change_back", "back to the old address"
         EXPORT = "export"
         ERASE = "erase"
         UNDO = "undo", "undo unsubscribing"
@@ -280,6 +282,7 @@ class Token(models.Model):
     subscriber = models.ForeignKey(Subscriber, on_delete=models.CASCADE, related_name="tokens")
     purpose = models.CharField(max_length=16, choices=Purpose.choices)
     digest = models.CharField(max_length=64, unique=True, help_text="SHA-256 of the token.")
+    address = models.EmailField(max_length=254, blank=True, help_text="Of a change: where the digests are to go.")
     expires_at = models.DateTimeField()
     used_at = models.DateTimeField(null=True, blank=True)
 
@@ -298,6 +301,9 @@ class Mail(models.Model):
         ALREADY_SUBSCRIBED = "already", "already subscribed"
         WELCOME = "welcome"
         LINK = "link", "a fresh link to the preferences"
+        CHANGE = "change", "change of address: asks the new one"
+        MOVED = "moved", "address changed: tells the old one"
+        GOODBYE = "goodbye"
 
     class State(models.TextChoices):
         PENDING = "pending"
@@ -311,6 +317,7 @@ class Mail(models.Model):
     subscriber = models.ForeignKey(Subscriber, on_delete=models.CASCADE, related_name="mails")
     kind = models.CharField(max_length=12, choices=Kind.choices)
     state = models.CharField(max_length=8, choices=State.choices, default=State.PENDING)
+    address = models.EmailField(max_length=254, blank=True, help_text="Where it goes, if not to the reader's own.")
     # In the mail's link to the preferences; 30 days.
     token = models.CharField(max_length=22, unique=True, default=make_token, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)

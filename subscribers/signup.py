@@ -164,6 +164,7 @@ def unsubscribe(subscriber: Subscriber, now: dt.datetime, *, network: str = "", 
                 address_hash=hash_address(subscriber.email), reason=Suppression.Reason.UNSUBSCRIBED
             )
             _record(subscriber, Consent.Kind.UNSUBSCRIBED, network, wording)
+            emails.queue(subscriber, Mail.Kind.GOODBYE, now)
         left_at = subscriber.unsubscribed_at or now
         is_recent = now - left_at < tokens.LIFETIMES[Token.Purpose.UNDO]
         return tokens.issue(subscriber, Token.Purpose.UNDO, now) if is_recent else ""
@@ -181,6 +182,46 @@ def undo(token: Token, now: dt.datetime, *, network: str = "", wording: str = ""
         subscriber.state, subscriber.unsubscribed_at = _state_before_leaving(subscriber), None
         subscriber.save(update_fields=["state", "unsubscribed_at"])
     return True
+
+
+# Changing the address ---------------------------------------------------------------------------
+
+
+class AddressTakenError(Exception):
+    """The new address belongs to another subscription."""
+
+
+def ask_to_move(subscriber: Subscriber, email: str, network: str, now: dt.datetime) -> None:
+    """Owe the new address a mail whose link changes to it, through the gate; nothing changes before."""
+    if admit(email, network, now):
+        emails.queue(subscriber, Mail.Kind.CHANGE, now, address=normalise_address(email))
+
+
+def move(token: Token, now: dt.datetime, *, network: str = "", wording: str = "") -> bool:
+    """Change the reader's address to the token's, and tell the old one; False if the token was burnt meanwhile.
+
+    Who opened the link owns the new address, so this lifts what an earlier leaving left behind.
+    The old address gets a way back for three days, in case that somebody else asked.
+    Raises ``AddressTakenError``, and changes nothing then; who never confirmed has no claim.
+    """
+    with transaction.atomic():
+        if not tokens.burn(token, now):
+            return False
+        subscriber = Subscriber.objects.select_for_update().get(pk=token.subscriber_id)
+        Subscriber.objects.filter(email=token.address, state=State.PENDING).exclude(pk=subscriber.pk).delete()
+        if Subscriber.objects.filter(email=token.address).exclude(pk=subscriber.pk).exists():
+            raise AddressTakenError
+        old, subscriber.email = subscriber.email, token.address
+        subscriber.save(update_fields=["email"])
+        tokens.burn_all(subscriber, now)
+        _lift(subscriber, Suppression.Reason.UNSUBSCRIBED, Suppression.Reason.ERASED)
+        _record(subscriber, Consent.Kind.MOVED, network, wording)
+        if token.purpose == Token.Purpose.CHANGE_ADDRESS and old != token.address:
+            emails.queue(subscriber, Mail.Kind.MOVED, now, address=old)
+    return True
+
+
+# By the reader's wish, or the operator's ---------------------------------------------------------
 
 
 def ask_for_link(subscriber: Subscriber, network: str, now: dt.datetime) -> None:

@@ -14,17 +14,22 @@ from subscribers.models import Subscriber, Token, make_token
 LIFETIMES = {
     Token.Purpose.CONFIRM: dt.timedelta(hours=72),
     Token.Purpose.UNDO: dt.timedelta(hours=1),
+    Token.Purpose.CHANGE_ADDRESS: dt.timedelta(hours=72),
+    Token.Purpose.CHANGE_BACK: dt.timedelta(hours=72),
 }
 
 
-def issue(subscriber: Subscriber, purpose: Token.Purpose, now: dt.datetime | None = None) -> str:
+def issue(subscriber: Subscriber, purpose: Token.Purpose, now: dt.datetime | None = None, *, address: str = "") -> str:
     """Return a new token of 22 characters that works once, until its purpose's time is over.
 
-    The row holds its SHA-256: who reads the database, or a backup of it, can follow no link.
+    ``address`` is where a change of address leads. The row holds the token's SHA-256: who reads the
+    database, or a backup of it, can follow no link.
     """
     token = make_token()
     expires_at = (now or timezone.now()) + LIFETIMES[purpose]
-    Token.objects.create(subscriber=subscriber, purpose=purpose, digest=_digest(token), expires_at=expires_at)
+    Token.objects.create(
+        subscriber=subscriber, purpose=purpose, digest=_digest(token), expires_at=expires_at, address=address
+    )
     return token
 
 

@@ -3,6 +3,7 @@
 from django.urls import path
 
 from subscribers import views
+from subscribers.models import Token
 
 app_name = "subscribers"
 urlpatterns = [
@@ -10,5 +11,7 @@ urlpatterns = [
     path("subscribe/check-your-inbox", views.check_inbox, name="check_inbox"),
     path("c/<str:token>", views.confirm, name="confirm"),
     path("u/<str:token>", views.unsubscribe, name="unsubscribe"),
+    path("a/<str:token>", views.move, {"purpose": Token.Purpose.CHANGE_ADDRESS}, name="move"),
+    path("a/<str:token>/back", views.move, {"purpose": Token.Purpose.CHANGE_BACK}, name="move_back"),
     path("undo/<str:token>", views.undo, name="undo"),
 ]

@@ -19,7 +19,7 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods, require_safe
 
 from subscribers import signup, tokens
-from subscribers.forms import PreferencesForm, SignUpForm, consent_wording
+from subscribers.forms import AddressForm, PreferencesForm, SignUpForm, consent_wording
 from subscribers.models import Subscriber, Token, timezones
 
 P = ParamSpec("P")
@@ -138,6 +138,51 @@ def unsubscribe(request: HttpRequest, token: str) -> HttpResponse:
         subscriber, timezone.now(), network=signup.network_of(request.META), wording=wording
     )
     return render(request, "subscribers/goodbye.html", {"subscriber": subscriber, "undo_token": undo_token})
+
+
+@private
+def change_address(request: HttpRequest, subscriber: Subscriber, action_url: str) -> HttpResponse:
+    """Ask for a new address; on POST owe it a mail, with the same answer for every address.
+
+    As with ``preferences``, the caller has found out who the reader is.
+    """
+    if subscriber.state not in {State.ACTIVE, State.PAUSED}:
+        return render(request, "subscribers/not_subscribed.html", status=410)
+    form = AddressForm(request.POST if request.method == "POST" else None)
+    context = {"form": form, "subscriber": subscriber, "action_url": action_url}
+    if not form.is_valid():
+        status = 422 if form.is_bound else 200
+        return render(request, "subscribers/change_address.html", context, status=status)
+    try:
+        email, network = form.cleaned_data["email"], signup.network_of(request.META)
+        signup.ask_to_move(subscriber, email, network, timezone.now())
+    except signup.TooManyRequestsError as error:
+        minutes = error.retry_after_s // 60 + 1
+        response = render(request, "subscribers/change_address.html", context | {"wait_minutes": minutes}, status=429)
+        response["Retry-After"] = str(error.retry_after_s)
+        return response
+    return render(request, "subscribers/change_address.html", context | {"is_asked": True})
+
+
+@csrf_exempt
+@ask_or_act
+@private
+def move(request: HttpRequest, token: str, purpose: Token.Purpose) -> HttpResponse:
+    """Ask on GET; on POST let the digests go to the address that the link was mailed to."""
+    now, network = timezone.now(), signup.network_of(request.META)
+    found = tokens.find(token, purpose, now)
+    if found is None:
+        return _dead_link(request, token, purpose)
+    context = {"address": found.address, "is_back": purpose == Purpose.CHANGE_BACK}
+    if request.method != "POST":
+        return render(request, "subscribers/move.html", context)
+    try:
+        is_done = signup.move(found, now, network=network, wording=gettext("Send my digests here"))
+    except signup.AddressTakenError:
+        return render(request, "subscribers/move.html", context | {"is_taken": True}, status=409)
+    if not is_done:
+        return _dead_link(request, token, purpose)
+    return render(request, "subscribers/move.html", context | {"is_done": True})
 
 
 @csrf_exempt

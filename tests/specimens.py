@@ -18,7 +18,10 @@ from tests.factories import make_edition, make_subscriber
 DAY = dt.timedelta(days=1)
 # What the demo's readers get, by the part of their address that says what there is to see.
 DIGESTS = {"several-interests": "digest", "one-star": "digest-starred", "no-match": "digest-no-match"}
-ASKED = {Mail.Kind.CONFIRMATION: Subscriber.State.PENDING}
+STATES = {
+    Mail.Kind.CONFIRMATION: Subscriber.State.PENDING,
+    Mail.Kind.GOODBYE: Subscriber.State.UNSUBSCRIBED,
+}
 
 
 def every_mail() -> dict[str, bytes]:
@@ -46,7 +49,7 @@ def _source_late(folder: Path) -> bytes:
 
 
 def _service_mail(folder: Path, kind: Mail.Kind) -> bytes:
-    reader = make_subscriber(email=f"{kind}@example.org", state=ASKED.get(kind, Subscriber.State.ACTIVE))
+    reader = make_subscriber(email=f"{kind}@example.org", state=STATES.get(kind, Subscriber.State.ACTIVE))
     now = timezone.now()
     emails.queue(reader, kind, now)
     with Provider() as provider:

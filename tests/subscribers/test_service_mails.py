@@ -14,7 +14,9 @@ from tests.message_checks import check_message
 pytestmark = pytest.mark.django_db
 
 URL = "https://papers.example.org"
-CASES = [("confirmation", "pending"), ("already", "active"), ("welcome", "active"), ("link", "active")]
+TO_READERS = [("already", "active"), ("welcome", "active"), ("link", "active")]
+TO_OTHERS = [("confirmation", "pending"), ("change", "active"), ("moved", "active"), ("goodbye", "unsubscribed")]
+CASES = TO_OTHERS + TO_READERS
 
 
 @pytest.fixture(autouse=True)
@@ -75,7 +77,16 @@ def test_a_confirmation_cannot_be_unsubscribed_from_and_holds_a_working_link(pro
     assert "/m/" not in body(raw)
 
 
-@pytest.mark.parametrize(("kind", "state"), CASES[1:])
+@pytest.mark.parametrize(("kind", "state"), TO_OTHERS)
+def test_a_mail_to_somebody_who_may_be_no_reader_opens_no_preferences(kind, state, provider):
+    _mail, raw = send(kind, state, provider)
+
+    assert b"List-Unsubscribe" not in raw
+    assert "/m/" not in body(raw)
+    assert "/u/" not in body(raw)
+
+
+@pytest.mark.parametrize(("kind", "state"), TO_READERS)
 def test_the_other_mails_carry_the_links_to_preferences_and_out(kind, state, provider):
     mail, raw = send(kind, state, provider)
 
