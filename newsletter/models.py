@@ -253,3 +253,35 @@ class DeliveryEvent(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} {self.occurred_at:%Y-%m-%d %H:%M}"
+
+
+class Heartbeat(models.Model):
+    """When a worker last took a task from a queue, or cron last ran ``tick``."""
+
+    name = models.CharField(max_length=20, unique=True, help_text="A queue, or tick.")
+    at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.at:%Y-%m-%d %H:%M}"
+
+
+class Alert(models.Model):
+    """Something that needs the operator, from when it began to when it was over; each is said once."""
+
+    subject = models.CharField(max_length=60, help_text="What is not well, such as: source arxiv.")
+    text = models.CharField(max_length=500)
+    began_at = models.DateTimeField()
+    said_at = models.DateTimeField(null=True, blank=True)
+    ended_at = models.DateTimeField(null=True, blank=True)
+    end_said_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-began_at"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["subject"], condition=models.Q(ended_at__isnull=True), name="alert_once_while_it_lasts"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.subject} {self.began_at:%Y-%m-%d %H:%M}"

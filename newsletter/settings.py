@@ -10,6 +10,7 @@ import environ
 from celery.schedules import crontab
 from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
+from kombu import Queue
 
 django_stubs_ext.monkeypatch()
 
@@ -114,9 +115,14 @@ REDIS_URL = env.str("REDIS_URL", default="")
 REDIS_PREFIX = env.str("REDIS_PREFIX", default="paperboy:")
 CELERY_BROKER_URL = REDIS_URL or "memory://"
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+# Deliveries that one task works on, and how long it has them to itself unless it renews the lease in time.
+CHUNK_SIZE = 200
+CHUNK_LEASE_S = 600
+EMAIL_TIMEOUT = 30
 CELERY_BROKER_TRANSPORT_OPTIONS = {
-    # Above the longest task, else Redis hands a running task out a second time.
-    "visibility_timeout": 3600,
+    # Above the longest task, a chunk whose every message waits for the time-out: else Redis hands a
+    # running task out a second time. What a dead host held is noted again by the sweeper, not by this.
+    "visibility_timeout": 2 * CHUNK_SIZE * EMAIL_TIMEOUT,
     # A web request that queues a mail must not wait for a Redis that is down: the row waits instead.
     "socket_connect_timeout": 1,
     "global_keyprefix": REDIS_PREFIX,
@@ -131,6 +137,19 @@ CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 # A task that Redis hands out again meanwhile finds its chunk taken.
 CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False
 CELERY_TASK_PUBLISH_RETRY = False
+# A child that leaks, or that once held a whole edition's index, is replaced between two tasks.
+CELERY_WORKER_MAX_TASKS_PER_CHILD = 1000
+CELERY_WORKER_MAX_MEMORY_PER_CHILD = 512 * 1024  # KiB
+# Service mails have a queue, and in production a worker, of their own: a confirmation does not wait
+# for a million digests. Nor do the stages; a worker takes from its queues in turn.
+STAGES, DIGESTS, SERVICE = "celery", "digests", "service"
+CELERY_TASK_DEFAULT_QUEUE = STAGES
+CELERY_TASK_QUEUES = [Queue(name) for name in (STAGES, DIGESTS, SERVICE)]
+CELERY_TASK_ROUTES = {
+    "newsletter.tasks.deliver_chunk": {"queue": DIGESTS},
+    "newsletter.tasks.mail": {"queue": SERVICE},
+    "newsletter.tasks.send_mail": {"queue": SERVICE},
+}
 CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULE_FILENAME = str(VAR_DIR / "celerybeat-schedule")
 # The stages of `manage.py tick`, each on its own clock. A second beat is harmless: rows are unique.
@@ -142,8 +161,18 @@ CELERY_BEAT_SCHEDULE = {
         "deliver": crontab(),
         "mail": crontab(),
         "sweep": crontab(),
+        "watch": crontab(),
         "retention": crontab(minute="17", hour="3"),
     }.items()
+} | {
+    # A worker may live and take nothing: what counts is that a task of each worker ran of late.
+    f"heartbeat of {queue}": {
+        "task": "newsletter.tasks.heartbeat",
+        "args": [queue],
+        "schedule": crontab(),
+        "options": {"queue": queue, "expires": 55},
+    }
+    for queue in (STAGES, SERVICE)
 }
 
 # Mail -----------------------------------------------------------------------------------------
@@ -163,7 +192,6 @@ EMAIL_HOST_USER = _smtp["EMAIL_HOST_USER"] or ""
 EMAIL_HOST_PASSWORD = _smtp["EMAIL_HOST_PASSWORD"] or ""
 EMAIL_USE_TLS = _smtp.get("EMAIL_USE_TLS", False)
 EMAIL_USE_SSL = _smtp.get("EMAIL_USE_SSL", False)
-EMAIL_TIMEOUT = 30
 ANYMAIL_WEBHOOK_SECRET = env.str("ANYMAIL_WEBHOOK_SECRET", default="")
 ANYMAIL = {name.removeprefix("ANYMAIL_"): value for name, value in os.environ.items() if name.startswith("ANYMAIL_")}
 
@@ -176,6 +204,11 @@ POSTMARK_STREAM = env.str("POSTMARK_STREAM", default="broadcast")
 DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default=f"{SITE_NAME} <digest@{MAIL_DOMAIN}>")
 SERVICE_FROM_EMAIL = env.str("SERVICE_FROM_EMAIL", default=f"{SITE_NAME} <hello@{MAIL_DOMAIN}>")
 REPLY_TO = env.str("REPLY_TO", default="")
+# Who is told when something needs the operator: an address, and a URL that takes a JSON document by POST.
+ALERT_EMAIL = env.str("ALERT_EMAIL", default="")
+ALERT_URL = env.str("ALERT_URL", default="")
+# Called by GET after each good tick: the watch that notices when nothing runs any more.
+HEARTBEAT_URL = env.str("HEARTBEAT_URL", default="")
 SERVER_EMAIL = SERVICE_FROM_EMAIL
 
 # Sources --------------------------------------------------------------------------------------
@@ -198,11 +231,8 @@ ARXIV_ANNOUNCED = env.list("ARXIV_ANNOUNCED", default=["new", "cross"])
 # arXiv's feed is just out then, and yesterday's Daily Papers list has a day's votes.
 EDITION_CLOSES_AT = env.str("EDITION_CLOSES_AT", default="00:30 America/New_York")
 
-# Deliveries that one task works on, and how long it has them to itself unless it renews the lease in time.
-CHUNK_SIZE = 200
 # A new sender's first weeks: digests of an edition at most, to those longest without one; 0 is any number.
 WARM_UP_PER_DAY = env.int("WARM_UP_PER_DAY", default=0)
-CHUNK_LEASE_S = 600
 
 # Web ------------------------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ from django.conf import settings
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 
-from newsletter import sending
+from newsletter import alerts, health, sending
 from newsletter import tick as stages
 from newsletter.providers import Provider
 from subscribers import emails
@@ -33,6 +33,18 @@ def stop_after_this_message(**_: Any) -> None:
 
 def is_stopping() -> bool:
     return bool(_stopping[0])
+
+
+@shared_task
+def heartbeat(name: str) -> None:
+    health.beat(name, timezone.now())
+
+
+@shared_task
+def watch() -> None:
+    """Look whether the operator is needed. That this ran, on a worker that beat reached, is Celery's good tick."""
+    alerts.watch(timezone.now())
+    alerts.call_heartbeat_url()
 
 
 @shared_task

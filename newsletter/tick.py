@@ -7,15 +7,16 @@ the real clock. Each may run at any time, any number of times, and beside anothe
 import datetime as dt
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 
 from django.conf import settings
 from django.db import transaction
 from django.db.models import Count, Exists, OuterRef
 from django.utils import timezone
 
-from newsletter import chunks, editions, events, schedule, sending
+from newsletter import alerts, chunks, editions, events, health, schedule, sending
 from newsletter.models import Delivery, Edition
 from newsletter.planning import Planned, plan
 from newsletter.providers import Provider
@@ -38,6 +39,9 @@ Summary = dict[str, object]
 UNCONFIRMED = dt.timedelta(days=7)
 ATTEMPTS_KEPT = dt.timedelta(days=2)
 TOKENS_KEPT = dt.timedelta(days=30)  # after their end, so that an old link can say that it expired
+# Chunks noted for the workers at a time: more than they send in a minute, after which the sweeper
+# comes again. With a million digests, a note for every chunk in every minute would cost more than sending.
+NOTES = 1000
 MAILS_KEPT = dt.timedelta(days=30)  # as long as the link in them works
 
 
@@ -50,7 +54,20 @@ def tick(now: dt.datetime) -> dict[str, object]:
         except Exception as error:  # the boundary between stages
             logger.exception("tick: %s failed", stage.__name__)
             report[stage.__name__] = {"error": f"{type(error).__name__}: {error}"}
+    _watch(report)
     return report
+
+
+def _watch(report: Mapping[str, object]) -> None:
+    """Look whether the operator is needed; after a good tick, say so to the watch outside."""
+    try:
+        health.beat(health.TICK, timezone.now())
+        alerts.watch(timezone.now())
+    except Exception:  # the boundary, as above
+        logger.exception("tick: nobody watched")
+        return
+    if not any(isinstance(said, dict) and "error" in said for said in report.values()):
+        alerts.call_heartbeat_url()
 
 
 # Stages -----------------------------------------------------------------------------------------
@@ -180,15 +197,15 @@ def send_edition(
             transaction.set_rollback(True)
         return report
     planned = plan(edition, now, is_full=is_full)
-    # The sweeper finds the chunks just planned, and those that an earlier run left.
-    counts = _send_chunks(chunks.sweep(timezone.now()), queue)
-    return _report(edition, planned, counts)
+    # Here, all that is to be sent; by the queue what was just planned, the rest is the sweeper's to note.
+    chunk_ids = planned.chunk_ids if queue else chunks.sweep(timezone.now())
+    return _report(edition, planned, _send_chunks(chunk_ids, queue))
 
 
 def _send_chunks(chunk_ids: Iterable[int], queue: Queue | None) -> Counter[str]:
     """Send the chunks, or queue them; a provider that refuses everybody is not asked chunk by chunk."""
     counts: Counter[str] = Counter()
-    for chunk_id in chunk_ids:
+    for chunk_id in islice(chunk_ids, NOTES) if queue else chunk_ids:
         if queue:
             queue(chunk_id)
         elif not counts["provider_fault"]:

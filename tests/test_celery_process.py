@@ -20,6 +20,15 @@ pytestmark = [pytest.mark.services, pytest.mark.data]
 
 RECORDED = "2026-07-01"
 READERS = 12
+# As the form does it: the row, and a note for the worker.
+SIGN_UP = """
+import time
+from django.utils import timezone
+from subscribers import publishing, signup
+signup.sign_up("new@example.org", ["agents"], timezone="UTC", network=None, wording="", now=timezone.now())
+while publishing.unpublished():
+    time.sleep(0.05)
+"""
 PUBLIC_URL = "http://127.0.0.1:8000"
 
 
@@ -113,3 +122,19 @@ def test_a_worker_that_is_told_to_stop_does_so_after_its_message_and_the_next_on
     instance.call("sweep")
     wait_for(lambda: len(instance.mailed) == READERS, instance)
     assert len(set(instance.mailed)) == READERS
+
+
+def test_a_confirmation_overtakes_the_digests(instance: Instance) -> None:
+    instance.sink.handler.delay_s = 0.5
+    instance.subscribe(READERS)
+    for queues in ("celery,digests", "service"):
+        instance.celery("worker", "--queues", queues, "--concurrency", "1", "--hostname", f"{queues}@%h")
+    take_a_day(instance)
+    instance.call("deliver")
+    wait_for(lambda: instance.mailed, instance)
+
+    instance.manage("shell", "-c", SIGN_UP)
+    wait_for(lambda: "new@example.org" in instance.mailed, instance)
+
+    assert len(instance.mailed) < READERS
+    wait_for(lambda: len(instance.mailed) == READERS + 1, instance)

@@ -27,7 +27,7 @@ import yaml
 
 from tests.conftest import POSTGRES_URL, REDIS_URL, ROOT
 
-OURS = ("web", "worker", "beat")
+OURS = ("web", "worker", "service", "beat")
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 SERVICES: dict[str, Any] = COMPOSE["services"]
 PATIENCE_S = 60.0  # a machine that runs the rest of the suite beside this is slow to start things

@@ -7,7 +7,10 @@ import pytest
 import time_machine
 from django.core.management import CommandError, call_command
 
+from newsletter import health
+from newsletter.models import Delivery
 from papers.models import IngestRun
+from tests.factories import make_digest, make_edition
 
 pytestmark = pytest.mark.django_db
 
@@ -33,13 +36,16 @@ def doctor(capsys) -> dict[str, tuple[str, str]]:
     }
 
 
-def test_a_fresh_source_is_well_and_one_that_is_not_polled_is_left_out(capsys):
+def test_all_is_well_with_a_fresh_source_a_tick_and_nothing_waiting(capsys):
+    health.beat("tick", NOW - dt.timedelta(minutes=5))
     for days in range(8):
         ran(NOW.date() - days * DAY, "ok", NOW - dt.timedelta(hours=1))
 
     assert doctor(capsys) == {
         "source huggingface": ("ok", "Hugging Face was last read at 2026-07-08 11:00 UTC"),
         "source arxiv": ("skipped", "not in SOURCES, so no tick reads it"),
+        "tick": ("ok", "last at work at 2026-07-08 11:55 UTC"),
+        "digests": ("ok", "none waits"),
     }
 
 
@@ -73,3 +79,43 @@ def test_a_source_that_was_not_read_for_a_day_is_a_failure(capsys):
 
     assert failed.value.returncode == 1
     assert capsys.readouterr().out.startswith("fail    source huggingface: Hugging Face is late with")
+
+
+def test_a_worker_that_takes_nothing_is_a_failure(capsys, settings):
+    settings.REDIS_URL = "redis://127.0.0.1:1"
+    health.beat("celery", NOW - dt.timedelta(minutes=1))
+    health.beat("service", NOW - dt.timedelta(minutes=16))
+
+    with pytest.raises(CommandError, match="not well: worker of the queue service"):
+        call_command("doctor")
+
+    said = capsys.readouterr().out
+    assert "ok      worker of the queue celery: last at work at 2026-07-08 11:59 UTC" in said
+    assert "fail    worker of the queue service: last at work at 2026-07-08 11:44 UTC: look whether" in said
+
+
+def wait_for(minutes: int) -> None:
+    Delivery.objects.filter(pk=make_digest().pk).update(created_at=NOW - dt.timedelta(minutes=minutes))
+
+
+def test_digests_that_wait_for_half_an_hour_are_well(capsys):
+    wait_for(29)
+
+    assert doctor(capsys)["digests"] == ("ok", "the oldest that may go has waited for 29 minutes")
+
+
+def test_digests_that_wait_for_longer_are_a_failure():
+    wait_for(31)
+
+    with pytest.raises(CommandError, match="not well: digests"):
+        call_command("doctor")
+
+
+def test_digests_that_wait_for_the_operator_or_for_their_next_attempt_are_well(capsys):
+    wait_for(90)
+    Delivery.objects.update(state="retry", next_attempt_at=NOW + dt.timedelta(minutes=5))
+    paused = make_edition(dt.date(2026, 7, 2), state="paused")
+    make_digest(paused)
+    paused.deliveries.update(created_at=NOW - dt.timedelta(hours=2))
+
+    assert doctor(capsys)["digests"] == ("ok", "none waits")

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from django.utils import timezone
 
+from newsletter import alerts, health
 from papers.management.base import PaperboyCommand, Result
 from papers.polling import Freshness, freshness
 from papers.sources import SOURCES, polled
@@ -24,10 +25,13 @@ class Check:
 
 
 class Command(PaperboyCommand):
-    help = "Looks whether the sources are fresh, and says what to do where they are not. Exit status 1 on a failure."
+    help = (
+        "Looks at sources, workers and digests, and says what to do where all is not well. Exit status 1 on a failure."
+    )
 
     def run(self, options: Mapping[str, Any]) -> Result:  # noqa: ARG002 - it has none of its own
-        checks = list(sources(timezone.now()))
+        now = timezone.now()
+        checks = [*sources(now), *workers(now), digests(now)]
         failed = [check.name for check in checks if check.status == "fail"]
         return Result(
             data={"checks": [asdict(check) for check in checks]},
@@ -59,6 +63,34 @@ def _source(title: str, found: Freshness, now: dt.datetime) -> Check:
         "warn" if found.read_at and now - found.read_at < UNREAD else "fail",
         f"{title} is late with {late} (last read at {_moment(found.read_at)}): {found.error}. It is tried again by"
         f" itself; to try now: `manage.py ingest --source {found.source} --date {found.overdue[0]}`",
+    )
+
+
+def workers(now: dt.datetime) -> Iterator[Check]:
+    """Look when each worker, or cron, was last heard of."""
+    for pulse in health.pulses(now):
+        what = "tick" if pulse.name == health.TICK else f"worker of the queue {pulse.name}"
+        if not pulse.is_silent:
+            yield Check(what, "ok", f"last at work at {_moment(pulse.at)}")
+        elif pulse.name == health.TICK:
+            yield Check(
+                what, "warn", f"last run at {_moment(pulse.at)}: have cron run `manage.py tick`, see the README"
+            )
+        else:
+            remedy = "look whether beat and that worker run, and at their logs; a worker that takes nothing: restart it"
+            yield Check(what, "fail", f"last at work at {_moment(pulse.at)}: {remedy}")
+
+
+def digests(now: dt.datetime) -> Check:
+    """Look for how long the oldest digest that may go has waited."""
+    waited = health.oldest_unsent(now)
+    if waited is None:
+        return Check("digests", "ok", "none waits")
+    detail = f"the oldest that may go has waited for {int(waited.total_seconds() // 60)} minutes"
+    if waited <= alerts.LATE:
+        return Check("digests", "ok", detail)
+    return Check(
+        "digests", "fail", f"{detail}: look at the last error on the edition's page in admin, and at the workers"
     )
 
 
