@@ -14,7 +14,7 @@ from papers.index import Document
 from papers.models import Paper, PaperTerms
 from papers.query import Query
 
-VERSION = 1  # of what is kept of a paper; raise it when words are folded or marked otherwise
+VERSION = 2  # of what is kept of a paper; raise it when words are folded or marked otherwise
 
 # Of a paper, what is kept.
 FIELDS = ("title", "abstract", "keywords", "authors", "organisation", "categories")

@@ -44,7 +44,7 @@ QUERIES = [
     "sam", "gpt-4o", "c++", "C#", "schrodinger filter", "bias", "3.1", "speech -recognition", 'speech -"a language"',
     "speech OR retrieval", 'author:"fei-fei li"', "author:jones", "author:alvarez", "org:deepmind", "org:jones",
     "cat:cs.CL", "cat:cs.*", "cat:stat.ML", "cat:cond-mat.mtrl-sci", "cat:math", "title:speech", "title:SAM",
-    "speech title:multimodal", "语言", "quoted here", "a & b | !c", "NEAR AND NOT", "^ * word", "emph",
+    "speech title:multimodal", "语言", "quoted here", "a & b | !c", '"NEAR AND NOT"', "NEAR AND", "^ * word", "emph",
     "word word word word", "retrieval -cat:stat.ML", "the of", '"it is"', "author:li OR org:jones -smith", "x" * 150,
     "nothing-like-this",
 ]  # fmt: skip
