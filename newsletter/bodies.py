@@ -6,16 +6,17 @@ cards for each shape they take. A reader's mail is their parts, joined.
 """
 
 import functools
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from html import escape
-from typing import NamedTuple
+from itertools import islice
+from typing import Literal, NamedTuple
 
 from django.utils.translation import get_language
 
 from newsletter import slots
 from newsletter.cards import Card, Entry, WhyLine, compact
-from newsletter.rendering import Digest, Section
+from newsletter.rendering import Digest
 from newsletter.slots import HOLE, MARK, Fixed, Part, Slot
 from subscribers import emails
 from subscribers.emails import Link
@@ -51,6 +52,15 @@ class MadeLine(NamedTuple):
     octets: int
 
 
+class MadeEntry(NamedTuple):
+    card: MadeCard
+    why: list[MadeLine]
+
+    @property
+    def octets(self) -> int:
+        return self.card.octets + sum([line.octets for line in self.why])
+
+
 class MadeFrame(NamedTuple):
     text: tuple[Part, ...]
     html: tuple[Part, ...]
@@ -59,13 +69,13 @@ class MadeFrame(NamedTuple):
 def bodies(digest: Digest, of_version: str) -> tuple[Body, Body]:
     """Return the text and the HTML of a digest, as its templates of ``of_version`` say it."""
     look = Look(get_language() or "", of_version)
-    digest = fitted(digest, look)
+    sections = _fitting(digest, look)
     strings: list[str] = []
     context = frame_context(digest)
     frame = _frame(_Shaped(slots.shape(context, strings), context), look)
-    text = _text(frame, strings, (_texts(section.entries, look) for section in digest.sections))
+    text = _text(frame, strings, [_joined(entries, "text") for entries in sections])
     escaped = [escape(string) for string in strings]
-    html = slots.fill(frame.html, escaped, (_htmls(section.entries, look) for section in digest.sections))
+    html = slots.fill(frame.html, escaped, [_joined(entries, "html") for entries in sections])
     return Body.of(text), Body.of(html)
 
 
@@ -95,29 +105,22 @@ def _open_sections(digest: Digest) -> tuple[Mapping[str, object], ...]:
 # Joining ----------------------------------------------------------------------------------------
 
 
-def _htmls(entries: Sequence[Entry], look: Look) -> list[Piece | str]:
+def _joined(entries: Sequence[MadeEntry], kind: Literal["text", "html"]) -> list[Piece | str]:
     pieces: list[Piece | str] = []
-    for entry in entries:
-        before, after = _card(entry.card, look).html
-        pieces += [before, *[_line(line, look).html for line in entry.why], after]
+    for card, why in entries:
+        before, after = getattr(card, kind)
+        pieces += [before, *[getattr(line, kind) for line in why], after]
     return pieces
 
 
-def _texts(entries: Sequence[Entry], look: Look) -> list[Piece | str]:
-    pieces: list[Piece | str] = []
-    for entry in entries:
-        before, after = _card(entry.card, look).text
-        pieces += [before, *[_line(line, look).text for line in entry.why], after]
-    return pieces
-
-
-def _text(frame: MadeFrame, strings: Sequence[str], sections: Iterator[list[Piece | str]]) -> list[Piece | str]:
+def _text(frame: MadeFrame, strings: Sequence[str], sections: Iterable[list[Piece | str]]) -> list[Piece | str]:
     """Fill in the frame and wrap it, from one hole to the next; what goes into the holes is wrapped."""
     pieces: list[Piece | str] = []
     written: list[str] = []
+    contents = iter(sections)
     for part in frame.text:
         if part is None:
-            pieces += [emails.wrapped("".join(written)), *next(sections)]
+            pieces += [emails.wrapped("".join(written)), *next(contents)]
             written = []
         else:
             written.append(strings[part.number] if isinstance(part, Slot) else str(part))
@@ -187,21 +190,25 @@ def _inlined(part: str, look: Look) -> str:
 
 
 def fitted(digest: Digest, look: Look) -> Digest:
-    """Return the digest with as many of its last papers in short as it takes to fit."""
-    sizes = [_octets(entry, look) for section in digest.sections for entry in section.entries]
-    if sum(sizes) <= ROOM:
-        return digest
-    sections: list[Section] = []
-    too_much = sum(sizes) - ROOM
-    for section in reversed(digest.sections):
-        entries = list(section.entries)
-        for number in reversed(range(len(entries))):
-            if too_much > 0:
-                entries[number] = compact(entry := entries[number])
-                too_much -= _octets(entry, look) - _octets(entries[number], look)
-        sections.insert(0, replace(section, entries=tuple(entries)))
+    """Return the digest with as many of its last papers cut short as it takes to fit."""
+    entries = [entry for section in digest.sections for entry in section.entries]
+    too_much = sum([_made(entry, look).octets for entry in entries]) - ROOM
+    for number in reversed(range(len(entries))):
+        if too_much > 0:
+            before, entries[number] = entries[number], compact(entries[number])
+            too_much -= _made(before, look).octets - _made(entries[number], look).octets
+    rest = iter(entries)
+    sections = [replace(each, entries=tuple(islice(rest, len(each.entries)))) for each in digest.sections]
     return replace(digest, sections=tuple(sections))
 
 
-def _octets(entry: Entry, look: Look) -> int:
-    return _card(entry.card, look).octets + sum([_line(line, look).octets for line in entry.why])
+def _fitting(digest: Digest, look: Look) -> list[list[MadeEntry]]:
+    """Return each section's entries, made, of the digest that fits."""
+    made = [[_made(entry, look) for entry in section.entries] for section in digest.sections]
+    if sum([entry.octets for entries in made for entry in entries]) <= ROOM:
+        return made
+    return [[_made(entry, look) for entry in section.entries] for section in fitted(digest, look).sections]
+
+
+def _made(entry: Entry, look: Look) -> MadeEntry:
+    return MadeEntry(_card(entry.card, look), [_line(line, look) for line in entry.why])

@@ -161,15 +161,18 @@ def _short(text: str, length: int) -> str:
 
 def _segments(text: str, marks: Iterable[Sequence[int]]) -> tuple[Segment, ...]:
     """Cut a sentence at its marks; marks that overlap become one."""
-    segments, end = [], 0
-    for start, stop in sorted((start, stop) for start, stop in marks):
-        if stop <= end:
+    segments: list[Segment] = []
+    end = 0
+    for start, stop in sorted(map(tuple, marks)):
+        if stop <= max(start, end):
             continue
-        segments += [Segment(text[end : max(start, end)], is_marked=False)]
-        segments += [Segment(text[max(start, end) : stop], is_marked=True)]
+        if start > end:
+            segments.append(Segment(text[end:start], is_marked=False))
+        segments.append(Segment(text[max(start, end) : stop], is_marked=True))
         end = stop
-    segments.append(Segment(text[end:], is_marked=False))
-    return tuple(segment for segment in segments if segment.text)
+    if end < len(text):
+        segments.append(Segment(text[end:], is_marked=False))
+    return tuple(segments)
 
 
 # In short ---------------------------------------------------------------------------------------

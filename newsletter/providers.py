@@ -1,6 +1,7 @@
 """Hand one message to the mail provider over a connection that is kept, and say what became of it."""
 
 import contextlib
+import functools
 import logging
 import os
 import re
@@ -9,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from email.utils import parseaddr
 from pathlib import Path
 from typing import Any, Self
 
@@ -17,17 +19,20 @@ from django.conf import settings
 from django.core.mail import EmailMessage, get_connection
 from django.core.mail.backends.base import BaseEmailBackend
 from django.core.mail.backends.smtp import EmailBackend as DjangoSmtpBackend
+from django.core.mail.message import sanitize_address
 from django.utils import timezone
 from django.utils.functional import cached_property
 from django.utils.module_loading import import_string
 
 from newsletter import batches, outcomes
 from newsletter.batches import BATCHES, Item
-from subscribers.emails import Outcome
+from subscribers.emails import PLAIN_ADDRESS, Outcome
+from subscribers.mime import PreparedMessage
 
 logger = logging.getLogger(__name__)
 
 IDLE_S = 5.0  # a server may have closed a connection that was idle for longer: every one of those would be an unknown
+OK, OK_FORWARDED, GO_ON, BYE = 250, 251, 354, 421
 DOWN_S = 30.0  # how long a provider that could not be reached is not asked again
 
 
@@ -75,6 +80,33 @@ class _PhasedSMTP(smtplib.SMTP):
         self.has_sent_body = False
         return super().mail(sender, options)
 
+    def deliver(self, sender: str, recipient: str, content: bytes) -> None:
+        """Send one message to one recipient as ``sendmail`` does, and raise what it does.
+
+        Both addresses are bare. ``content`` is whole lines, none of which begins with a dot, so
+        that nothing of it is looked at.
+        """
+        self.has_sent_body = False
+        self.ehlo_or_helo_if_needed()
+        size = f" size={len(content)}" if self.has_extn("size") else ""
+        if (reply := self.docmd("MAIL", f"FROM:<{sender}>{size}"))[0] != OK:
+            raise self._over(smtplib.SMTPSenderRefused(*reply, sender))
+        if (reply := self.docmd("RCPT", f"TO:<{recipient}>"))[0] not in {OK, OK_FORWARDED}:
+            raise self._over(smtplib.SMTPRecipientsRefused({recipient: reply}), code=reply[0])
+        if (reply := self.docmd("DATA"))[0] != GO_ON:
+            raise self._over(smtplib.SMTPDataError(*reply))
+        self.send(content + b".\r\n")
+        if (reply := self.getreply())[0] != OK:
+            raise self._over(smtplib.SMTPDataError(*reply))
+
+    def _over(self, error: smtplib.SMTPException, code: object = None) -> smtplib.SMTPException:
+        """Leave the transaction, or the connection where the server is about to."""
+        if (code or getattr(error, "smtp_code", None)) == BYE:
+            self.close()
+        else:
+            self._rset()  # type: ignore[attr-defined]  # what sendmail does
+        return error
+
     def send(self, s: Any) -> None:
         # smtplib writes commands as str and the body as bytes.
         self.has_sent_body = self.has_sent_body or isinstance(s, bytes)
@@ -86,7 +118,17 @@ class _PhasedSMTPSSL(_PhasedSMTP, smtplib.SMTP_SSL):
 
 
 class SmtpBackend(DjangoSmtpBackend):
-    """Django's, and it can tell whether the body had begun to leave when something broke."""
+    """Django's, and it can tell whether the body had begun to leave when something broke.
+
+    A message of ours goes as it was joined, to one recipient; others go Django's way.
+    """
+
+    def _send(self, message: EmailMessage) -> bool:
+        if not isinstance(message, PreparedMessage) or not isinstance(self.connection, _PhasedSMTP):
+            return bool(super()._send(message))  # type: ignore[misc]  # the stubs leave it out
+        [recipient] = message.recipients()
+        self.connection.deliver(_envelope(message.from_email), _envelope(recipient), message.as_bytes())
+        return True
 
     @property
     def has_sent_body(self) -> bool:
@@ -95,6 +137,14 @@ class SmtpBackend(DjangoSmtpBackend):
     @cached_property
     def connection_class(self) -> type[smtplib.SMTP]:
         return _PhasedSMTPSSL if self.use_ssl else _PhasedSMTP
+
+
+@functools.lru_cache(maxsize=1024)
+def _envelope(address: str) -> str:
+    """Return the bare address of a header's; raises ``ValueError`` for what is no address."""
+    if PLAIN_ADDRESS.fullmatch(address):
+        return address
+    return parseaddr(sanitize_address(address, "utf-8"))[1]
 
 
 # Handing over -----------------------------------------------------------------------------------

@@ -1,7 +1,8 @@
 """One reader's digest out of its stored rows: everything that the templates of the mail need."""
 
 import datetime as dt
-from collections.abc import Collection, Iterable, Mapping, Sequence
+import functools
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from django.conf import settings
@@ -74,19 +75,20 @@ class Material:
     upvotes: Mapping[tuple[int, int], int | None]
     editions: Sequence[Edition]
     version: str
+    samples: frozenset[int]
     _cards: dict[tuple[int, int, str], Card] = field(default_factory=dict)
     _spans: dict[tuple[dt.date, dt.date, str], Span] = field(default_factory=dict)
 
-    def card(self, edition: Edition, paper_id: int) -> Card:
+    def card(self, edition: Edition, paper_id: int, language: str) -> Card:
         """Return a paper's card in an edition; raises ``KeyError`` for a paper that is not there any more."""
-        key = (edition.pk, paper_id, get_language() or "")
+        key = (edition.pk, paper_id, language)
         if key not in self._cards:
             listed_on = self.list_dates.get(paper_id, edition.date)
             self._cards[key] = card(self.papers[paper_id], listed_on, self.upvotes.get(key[:2]))
         return self._cards[key]
 
-    def span(self, delivery: Delivery) -> Span:
-        key = (delivery.covers_from, delivery.edition.date, get_language() or "")
+    def span(self, delivery: Delivery, language: str) -> Span:
+        key = (delivery.covers_from, delivery.edition.date, language)
         if key not in self._spans:
             covered = tuple(edition for edition in self.editions if key[0] <= edition.date <= key[1])
             self._spans[key] = Span(covered, coverage.lines(covered))
@@ -105,7 +107,9 @@ def material(deliveries: Collection[Delivery]) -> Material:
         date__lte=max((delivery.edition.date for delivery in deliveries), default=dt.date.min),
     )
     upvotes = {(edition, paper): n for edition, paper, n in rows.values_list("edition", "paper", "upvotes")}
-    return Material(Paper.objects.in_bulk(ids), dict(listings), upvotes, list(editions), template_version())
+    papers = Paper.objects.in_bulk(ids)
+    samples = frozenset(pk for pk, paper in papers.items() if paper.is_sample)
+    return Material(papers, dict(listings), upvotes, list(editions), template_version(), samples)
 
 
 def template_version() -> str:
@@ -120,8 +124,9 @@ def digest(delivery: Delivery, of: Material | None = None) -> Digest:
     """
     of = of or material([delivery])
     picks = delivery.picks
-    span = of.span(delivery)
-    sections = _sections(picks, of, delivery.edition)
+    language = get_language() or ""
+    span = of.span(delivery, language)
+    sections = _sections(picks, functools.partial(of.card, delivery.edition, language=language))
     titles = [entry.card.title for section in sections for entry in section.entries]
     said = _coverage(delivery, picks, span.editions)
     preferences_url = tokens.token_link("preferences", delivery.token)
@@ -139,15 +144,15 @@ def digest(delivery: Delivery, of: Material | None = None) -> Digest:
         links=(Link(_("Preferences"), preferences_url), Link(_("Unsubscribe"), unsubscribe_url)),
         preferences_url=preferences_url,
         unsubscribe_url=unsubscribe_url,
-        is_sample=any(of.papers[paper_id].is_sample for paper_id in picks.paper_ids),
+        is_sample=not of.samples.isdisjoint(picks.paper_ids),
     )
 
 
-def _sections(picks: DeliveryPicks, of: Material, edition: Edition) -> tuple[Section, ...]:
+def _sections(picks: DeliveryPicks, card_of: Callable[[int], Card]) -> tuple[Section, ...]:
     entries: dict[str, list[Entry]] = {"for_you": [], "trending": []}
     for pick in picks.details:
         why = tuple([why_line(evidence) for evidence in pick["why"]])
-        entries[pick["section"]].append(Entry(of.card(edition, pick["paper"]), why))
+        entries[pick["section"]].append(Entry(card_of(pick["paper"]), why))
     matched, trending = tuple(entries["for_you"]), tuple(entries["trending"])
     intro = "" if matched else _("None of the new papers matches your interests. These are the most talked about.")
     sections = (

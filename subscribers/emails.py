@@ -60,6 +60,9 @@ class Link(NamedTuple):
 # Any mail ---------------------------------------------------------------------------------------
 
 
+PLAIN_ADDRESS = re.compile(r"[\w.+-]+@[\w.-]+", re.ASCII)  # what most are, and that is one without parsing it
+
+
 def compose(  # noqa: PLR0913 - a mail has that many parts, and each is named at the call
     subscriber: Subscriber,
     *,
@@ -83,7 +86,7 @@ def compose(  # noqa: PLR0913 - a mail has that many parts, and each is named at
     Raises ``ValueError`` for an address that is not exactly one.
     """
     to = to or subscriber.email
-    if len(getaddresses([to])) != 1 or "@" not in to:
+    if not PLAIN_ADDRESS.fullmatch(to) and (len(getaddresses([to])) != 1 or "@" not in to):
         # A provider would show all of several recipients to each of them.
         raise ValueError(f"subscriber {subscriber.pk} has no single address")
     headers = {
@@ -160,7 +163,7 @@ def home() -> str:
     return _home(settings.PUBLIC_URL)
 
 
-@functools.cache
+@functools.lru_cache(maxsize=8)
 def _home(_public_url: str) -> str:
     return tokens.link("papers:home")
 
@@ -172,7 +175,12 @@ def one_line(text: str) -> str:
 
 def domain() -> str:
     """Return the domain that our mails come from."""
-    return parseaddr(settings.DEFAULT_FROM_EMAIL)[1].rpartition("@")[2]
+    return _domain_of(settings.DEFAULT_FROM_EMAIL)
+
+
+@functools.lru_cache(maxsize=8)
+def _domain_of(address: str) -> str:
+    return parseaddr(address)[1].rpartition("@")[2]
 
 
 def list_id() -> str:

@@ -3,11 +3,10 @@
 import binascii
 import functools
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from email import message_from_bytes
 from email.message import Message
-from itertools import groupby
 from typing import Any, Self
 
 from django.core.mail import EmailMultiAlternatives
@@ -69,13 +68,19 @@ def joined(body: str) -> bytes:
     return b"".join(_encoded_pieces(pieces)).removesuffix(b"=\r\n")
 
 
-def _encoded_pieces(pieces: Pieces) -> Iterable[bytes]:
+def _encoded_pieces(pieces: Pieces) -> Iterator[bytes]:
     """Encode what is the reader's own, neighbours at once: a call costs more than its text."""
-    for is_own, group in groupby(pieces, lambda piece: isinstance(piece, str)):
-        if is_own:
-            yield encoded("".join(group))  # type: ignore[arg-type]  # the group's members are str
-        else:
-            yield from [piece.encoded for piece in group if isinstance(piece, Piece)]
+    own: list[str] = []
+    for piece in pieces:
+        if isinstance(piece, str):
+            own.append(piece)
+            continue
+        if own:
+            yield encoded("".join(own))
+            own.clear()
+        yield piece.encoded
+    if own:
+        yield encoded("".join(own))
 
 
 class Parsed(MIMEMixin, Message):  # type: ignore[misc]  # as Django's own classes

@@ -30,16 +30,20 @@ def one_core() -> None:
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
 
 
-def in_turns(ours: Callable[[int], object], peers: Callable[[int], object]) -> tuple[float, float]:
+def in_turns(
+    ours: Callable[[int], object],
+    peers: Callable[[int], object],
+    clock: Callable[[], float] = time.perf_counter,
+) -> tuple[float, float]:
     """Return the median seconds of both, who take turns; each is told the number of the round."""
-    pairs = [(_seconds(ours, number), _seconds(peers, number)) for number in range(ROUNDS)]
+    pairs = [(_seconds(ours, number, clock), _seconds(peers, number, clock)) for number in range(ROUNDS)]
     return statistics.median(pair[0] for pair in pairs), statistics.median(pair[1] for pair in pairs)
 
 
-def _seconds(work: Callable[[int], object], number: int) -> float:
-    started = time.perf_counter()
+def _seconds(work: Callable[[int], object], number: int, clock: Callable[[], float]) -> float:
+    started = clock()
     work(number)
-    return time.perf_counter() - started
+    return clock() - started
 
 
 def report(figure: Any) -> None:

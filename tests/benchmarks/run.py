@@ -17,7 +17,13 @@ import psycopg
 from tests.conftest import POSTGRES_URL, ROOT, shared_data
 
 # What each benchmark stores its rows in; '' where it needs no database.
-BENCHMARKS = {"ingest": ("sqlite", "postgresql"), "due": ("",), "trending": ("",), "search": ("sqlite", "postgresql")}
+BENCHMARKS = {
+    "ingest": ("sqlite", "postgresql"),
+    "due": ("",),
+    "body": ("sqlite",),
+    "trending": ("",),
+    "search": ("sqlite", "postgresql"),
+}
 
 
 @contextmanager
