@@ -171,7 +171,9 @@ class Provider:
         self._used_at = self._down_until = float("-inf")
         self._down = Outcome("retry")
         self._asked: dict[str, Any] | None = None
-        self.batch = BATCHES.get(_provider_name())
+        provider = _provider_name()
+        self._is_anymail = bool(provider)
+        self.batch = BATCHES.get(provider)
         self.unit_size = self.batch.size if self.batch else 1
         self.unit_bytes = self.batch.max_bytes if self.batch else 0
 
@@ -194,6 +196,8 @@ class Provider:
         if len(message.recipients()) != 1:
             raise ValueError(f"the message has {len(message.recipients())} recipients")
         if self.batch is None:
+            if isinstance(message, PreparedMessage) and not self._is_anymail:
+                message.freeze()
             return Prepared(message)
         try:
             connection = self._connect()

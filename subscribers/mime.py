@@ -97,17 +97,25 @@ class PreparedMessage(EmailMultiAlternatives):
         super().__init__(**values)
         self.attach_alternative(html, "text/html")
         self.boundary = f"=_{boundary}"
+        self._frozen = b""
+
+    def freeze(self) -> None:
+        """Make the bytes now, while nothing has been claimed; later changes do not reach them."""
+        self._frozen = self.as_bytes()
 
     def as_bytes(self, linesep: str = "\r\n") -> bytes:
         """Return the message as it travels; raises ``ValueError`` for several recipients or a broken header."""
+        raw = self._frozen or self._joined()
+        return raw if linesep == "\r\n" else raw.replace(b"\r\n", linesep.encode())
+
+    def _joined(self) -> bytes:
         [html] = self.alternatives
-        raw = _JOINT % {
+        return _JOINT % {
             b"head": self._head(),
             b"boundary": self.boundary.encode(),
             b"text": joined(self.body),  # type: ignore[arg-type]  # composed of a str
             b"html": joined(html[0]),  # type: ignore[arg-type]  # attached as a str
         }
-        return raw if linesep == "\r\n" else raw.replace(b"\r\n", linesep.encode())
 
     def message(self) -> "Parsed":  # type: ignore[override]  # of the same methods
         """Return the same message for those who change it, such as Anymail for Amazon SES."""
