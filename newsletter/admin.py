@@ -7,6 +7,7 @@ from django.contrib import admin, messages
 from django.db.models import Count, Model, Q, QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.http import urlencode
 from django.utils.safestring import SafeString
@@ -14,8 +15,8 @@ from django.utils.text import Truncator
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
-from newsletter import editions
-from newsletter.models import Chunk, Delivery, DeliveryEvent, Edition, EditionPaper
+from newsletter import breaker, editions
+from newsletter.models import Chunk, Delivery, DeliveryEvent, Edition, EditionPaper, ProviderState
 from papers.models import Paper
 from papers.read_only import ReadOnly
 
@@ -244,3 +245,20 @@ class DeliveryEventAdmin(ReadOnly, admin.ModelAdmin[DeliveryEvent]):
     @admin.display(boolean=True, description=_("ours"))
     def is_ours(self, event: DeliveryEvent) -> bool:
         return bool(event.delivery_id or event.mail_id)
+
+
+@admin.register(ProviderState)
+class ProviderStateAdmin(ReadOnly, admin.ModelAdmin[ProviderState]):
+    """Whether the mail provider takes mails, and what it said when it did not."""
+
+    list_display = ["name", "state", "opened_at", "retry_at", "failures", "error"]
+    actions = ["try_now"]
+
+    def has_send_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("newsletter.send_edition")
+
+    @admin.action(description=_("Try it now, with one mail"), permissions=["send"])
+    def try_now(self, request: HttpRequest, queryset: QuerySet[ProviderState]) -> None:
+        count = breaker.try_now(queryset, timezone.now())
+        said = ngettext("%(n)d provider is tried.", "%(n)d providers are tried.", count) % {"n": count}
+        self.message_user(request, said, messages.SUCCESS if count else messages.WARNING)

@@ -40,9 +40,11 @@ class Lease:
 
     def renew(self) -> bool:
         """Put the end off when a third is used up; False when the chunk is another's by now."""
+        return self.until - self.clock() > LEASE * 2 / 3 or self.extend()
+
+    def extend(self) -> bool:
+        """Put the end off to a whole lease from now; False when the chunk is another's by now."""
         now = self.clock()
-        if self.until - now > LEASE * 2 / 3:
-            return True
         if not self._mine().update(leased_until=now + LEASE):
             return False
         self.until = now + LEASE

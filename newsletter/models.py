@@ -285,3 +285,35 @@ class Alert(models.Model):
 
     def __str__(self) -> str:
         return f"{self.subject} {self.began_at:%Y-%m-%d %H:%M}"
+
+
+class ProviderState(models.Model):
+    """What all our processes know of a mail provider: whether it takes mails now, and how many it was given."""
+
+    class State(models.TextChoices):
+        CLOSED = "closed", "mails go"
+        OPEN = "open", "paused"
+        PROBING = "probing", "one mail tries"
+
+    name = models.CharField(max_length=30, unique=True)
+    state = models.CharField(max_length=8, choices=State.choices, default=State.CLOSED)
+    failures = models.PositiveSmallIntegerField(default=0, help_text="Calls in a row that came to nothing.")
+    error = models.CharField(max_length=500, blank=True, help_text="What the last of them said.")
+    opened_at = models.DateTimeField(null=True, blank=True, help_text="Paused since.")
+    retry_at = models.DateTimeField(null=True, blank=True, help_text="Nothing is handed over before.")
+    # The permits of an instance without Redis, or whose Redis is away.
+    free_at = models.DateTimeField(null=True, blank=True, help_text="When the next mail may go, by the rate.")
+    day = models.DateField(null=True, blank=True, help_text="In UTC; the day that is counted.")
+    day_count = models.PositiveIntegerField(default=0, help_text="Mails handed over on that day.")
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(state="closed", opened_at__isnull=True)
+                | ~models.Q(state="closed") & models.Q(opened_at__isnull=False, retry_at__isnull=False),
+                name="provider_state_paused_has_times",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.state}"

@@ -3,6 +3,7 @@
 import datetime as dt
 import re
 import smtplib
+from collections.abc import Sequence
 from email.errors import MessageError
 from email.utils import parsedate_to_datetime
 from typing import Literal
@@ -65,7 +66,23 @@ def classify(error: Exception, *, has_sent_body: bool | None) -> Outcome:
     *failed* is about this recipient or this message; *unknown* may have gone.
     """
     kind = _kind(_cause(error), has_sent_body=has_sent_body)
-    return Outcome(kind, error=_describe(error), retry_after_s=_retry_after(error))
+    return Outcome(
+        kind, error=_describe(error), retry_after_s=_retry_after(error), is_general=not _is_about_one(_cause(error))
+    )
+
+
+def _is_about_one(error: BaseException) -> bool:
+    """Say whether an SMTP server spoke of this recipient or this message, and not of itself (421)."""
+    if isinstance(error, smtplib.SMTPRecipientsRefused):
+        return all(code != 421 for code, _ in error.recipients.values())
+    return isinstance(error, smtplib.SMTPDataError) and error.smtp_code != 421
+
+
+def is_useless(outcomes: Sequence[Outcome]) -> bool:
+    """Say whether a call came to nothing for a reason that any other mail would have met as well."""
+    if any(outcome.kind == "provider_fault" for outcome in outcomes):
+        return True
+    return all(outcome.is_general and outcome.kind in {"retry", "unknown"} for outcome in outcomes)
 
 
 def is_unreachable(error: Exception) -> bool:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import requests
+from anymail.backends.base import AnymailBaseBackend
 from django.conf import settings
 from django.core.mail import EmailMessage, get_connection
 from django.core.mail.backends.base import BaseEmailBackend
@@ -42,6 +43,7 @@ DOWN_S = 30.0  # how long a provider that could not be reached is not asked agai
 class OutboxBackend(BaseEmailBackend):
     """Write each message as ``<time>-<mailbox>-<n>.eml`` into EMAIL_FILE_PATH, whole or not at all."""
 
+    esp_name = "file"
     has_sent_body = False
 
     def send_messages(self, email_messages: Sequence[EmailMessage]) -> int:
@@ -123,6 +125,8 @@ class SmtpBackend(DjangoSmtpBackend):
     A message of ours goes as it was joined, to one recipient; others go Django's way.
     """
 
+    esp_name = "smtp"
+
     def _send(self, message: EmailMessage) -> bool:
         if not isinstance(message, PreparedMessage) or not isinstance(self.connection, _PhasedSMTP):
             return bool(super()._send(message))  # type: ignore[misc]  # the stubs leave it out
@@ -171,9 +175,11 @@ class Provider:
         self._used_at = self._down_until = float("-inf")
         self._down = Outcome("retry")
         self._asked: dict[str, Any] | None = None
-        provider = _provider_name()
-        self._is_anymail = bool(provider)
-        self.batch = BATCHES.get(provider)
+        backend = import_string(settings.EMAIL_BACKEND)
+        self._is_anymail = issubclass(backend, AnymailBaseBackend)
+        esp_name = str(getattr(backend, "esp_name", backend.__module__.rpartition(".")[2]))
+        self.name = esp_name.lower()
+        self.batch = BATCHES.get(esp_name)
         self.unit_size = self.batch.size if self.batch else 1
         self.unit_bytes = self.batch.max_bytes if self.batch else 0
 
@@ -270,11 +276,6 @@ class Provider:
         if self._connection is not None:
             with contextlib.suppress(OSError):  # a broken connection may break once more while it says goodbye
                 self._connection.close()
-
-
-def _provider_name() -> str:
-    """Return Anymail's name of the configured provider; '' where mails do not go through Anymail."""
-    return str(getattr(import_string(settings.EMAIL_BACKEND), "esp_name", ""))
 
 
 def _send(connection: BaseEmailBackend, message: EmailMessage) -> Outcome:

@@ -12,15 +12,18 @@ import uuid
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
-from django.core.mail import EmailMessage
+from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection, transaction
 from django.utils import timezone
 
 from newsletter import messages, rendering, units
-from newsletter.chunks import Clock, Lease
+from newsletter.chunks import LEASE, Clock, Lease
+from newsletter.lines import Carrier, Line
 from newsletter.models import Delivery, Edition
+from newsletter.outcomes import is_useless
+from newsletter.permits import Limits
 from newsletter.providers import Prepared, Provider
 from newsletter.units import Unit
 from subscribers.emails import Outcome
@@ -29,44 +32,41 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+# A longer wait for the provider is waited with nothing unsettled; one that is longer still, with the
+# chunk handed back.
+MOMENT_S, STEP_S = 0.2, 0.5
+PATIENCE_S = LEASE.total_seconds() / 2
 # How long a worker tries to write down what it did, when the database is away.
 DATABASE_PATIENCE_S, DATABASE_PAUSE_S = 300.0, 0.5
-
-
-class Carrier(Protocol):
-    """Who takes mails: a ``Provider``, or what stands for one in a test. Its methods are explained there."""
-
-    unit_size: int
-    unit_bytes: int
-
-    def prepare(self, message: EmailMessage) -> Prepared: ...
-    def hand_over(self, unit: Sequence[Prepared], name: str) -> Sequence[Outcome]: ...
 
 
 Composed = list[tuple[Delivery, Prepared]]
 
 
-def deliver_chunk(
+def deliver_chunk(  # noqa: PLR0913 - a chunk, and what stands for the world around it in tests
     chunk_id: int,
     now: dt.datetime,
     *,
     carrier: Carrier | None = None,
     clock: Clock = timezone.now,
     should_stop: Callable[[], bool] = lambda: False,
+    sleep: Callable[[float], None] = time.sleep,
 ) -> Counter[str]:
     """Send what is due in a chunk; return how many deliveries ended how in this call.
 
     The keys are ``sent``, ``failed``, ``unknown``, ``retry``, ``skipped:<reason>``, and
-    ``provider_fault`` once if the provider would take nobody's. Empty when another worker holds
-    the chunk. ``now`` and ``clock`` are the real time, by which leases and retries go. Any number
-    of workers may be given the same chunk.
+    ``provider_fault`` once if the provider would take nobody's, ``provider_paused`` once if it is
+    given none now. Empty when another worker holds the chunk. ``now`` and ``clock`` are the real
+    time, by which leases and retries go. Any number of workers may be given the same chunk.
     """
-    lease = Lease(chunk_id, clock)
-    if not lease.claim(now):
-        return Counter()
     with Provider() as provider:
-        worker = _Worker(lease, carrier or provider, clock, should_stop)
-        worker.run()
+        limits = Limits(settings.EMAIL_RATE_PER_SECOND, settings.EMAIL_RATE_PER_DAY)
+        line = Line(carrier or provider, limits, clock)
+        if line.is_paused():
+            return Counter(provider_paused=1)
+        worker = _Worker(Lease(chunk_id, clock), line, should_stop, sleep)
+        if worker.lease.claim(now):
+            worker.run()
     return worker.counts
 
 
@@ -81,8 +81,11 @@ class _Done:
 class _Worker:
     """The holder of a chunk's lease, with the unit whose outcome is not written down yet."""
 
-    def __init__(self, lease: Lease, carrier: Carrier, clock: Clock, should_stop: Callable[[], bool]) -> None:
-        self.lease, self.carrier, self.clock, self.should_stop = lease, carrier, clock, should_stop
+    def __init__(
+        self, lease: Lease, line: Line, should_stop: Callable[[], bool], sleep: Callable[[float], None]
+    ) -> None:
+        self.lease, self.line, self.should_stop, self.sleep = lease, line, should_stop, sleep
+        self.carrier, self.clock = line.carrier, lease.clock
         self.todo: deque[Sequence[Delivery]] = deque()
         self.unsettled: _Done | None = None
         self.counts: Counter[str] = Counter()
@@ -99,7 +102,13 @@ class _Worker:
 
     def _send_next(self, of: rendering.Material) -> bool:
         """Send the next unit, in the order of ARCHITECTURE section 9; False when the chunk must stop."""
-        composed = self._compose(self._take(self.carrier.unit_size), of)
+        permit = self.line.permit(len(self.todo[0]), PATIENCE_S)
+        if not permit.count:
+            self.counts["provider_paused"] = 1
+            return False
+        if permit.wait_s > MOMENT_S and not self._wait(permit.wait_s):
+            return False
+        composed = self._compose(self._take(permit.count), of)
         if not composed:
             return True
         name = uuid.uuid4().hex
@@ -115,6 +124,15 @@ class _Worker:
             answered = self.carrier.hand_over([mail for _, mail in going], name)
         self.unsettled = _Done(Unit(name, [delivery for delivery, _ in going], answered, self.clock()), unmarked)
         return self._may_go_on(self.unsettled.unit)
+
+    def _wait(self, seconds: float) -> bool:
+        """Wait for a permit's time, with the last unit settled and the lease renewed; False when all must stop."""
+        if not self._commit(self.lease.extend):
+            return False
+        while seconds > 0 and not self.should_stop():
+            self.sleep(min(seconds, STEP_S))
+            seconds -= STEP_S
+        return not self.should_stop()
 
     def _take(self, count: int) -> Sequence[Delivery]:
         group = self.todo.popleft()
@@ -151,6 +169,9 @@ class _Worker:
 
     def _may_go_on(self, unit: Unit) -> bool:
         """Look at how a unit ended; one that was refused whole goes in halves, until the culprit is alone."""
+        if is_useless(unit.outcomes) or not self.line.breaker.is_well():
+            # The next look at the breaker must know of it.
+            self._commit(lambda: None)
         kinds = {outcome.kind for outcome in unit.outcomes}
         if "provider_fault" in kinds or self.lease.is_over():
             return False
@@ -198,5 +219,6 @@ class _Worker:
     def _settle(self) -> Counter[str]:
         if not self.unsettled:
             return Counter()
+        self.line.breaker.record(self.unsettled.unit.outcomes)
         counts = units.settle(self.unsettled.unit)
         return counts + units.skip(self.unsettled.unmarked) if self.unsettled.unmarked else counts

@@ -199,6 +199,12 @@ ANYMAIL = {name.removeprefix("ANYMAIL_"): value for name, value in os.environ.it
 # an unsubscribe link of its own until that is turned off there: ours is in every mail.
 POSTMARK_STREAM = env.str("POSTMARK_STREAM", default="broadcast")
 
+# What the provider allows, in mails; 0 for no limit. All our processes together keep to it.
+EMAIL_RATE_PER_SECOND = env.float("EMAIL_RATE_PER_SECOND", default=0.0)
+EMAIL_RATE_PER_DAY = env.int("EMAIL_RATE_PER_DAY", default=0)
+# How long a provider that takes nobody's mails is left alone before one mail tries; doubled each time.
+PROVIDER_PAUSE_S = 60
+
 # Digests and service mails have senders of their own, so that a complaint about one does not
 # weigh on the other.
 DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default=f"{SITE_NAME} <digest@{MAIL_DOMAIN}>")
@@ -337,6 +343,9 @@ def refuse_unsafe_settings() -> None:
             f"PUBLIC_URL is {len(PUBLIC_URL)} characters long; set one of at most {longest}, so that the"
             " unsubscribe link fits unbroken into a mail header."
         )
+    for name in ("EMAIL_RATE_PER_SECOND", "EMAIL_RATE_PER_DAY"):
+        if globals()[name] < 0:
+            raise ImproperlyConfigured(f"set {name} to what the provider allows, or to 0 for no limit.")
     if not re.fullmatch(r"https?://[^/?#]+(/[^?#]*)?", PUBLIC_URL):
         raise ImproperlyConfigured("set PUBLIC_URL to an address that starts with http:// or https://.")
 

@@ -208,7 +208,7 @@ def _send_chunks(chunk_ids: Iterable[int], queue: Queue | None) -> Counter[str]:
     for chunk_id in islice(chunk_ids, NOTES) if queue else chunk_ids:
         if queue:
             queue(chunk_id)
-        elif not counts["provider_fault"]:
+        elif not counts["provider_fault"] and not counts["provider_paused"]:
             counts.update(sending.deliver_chunk(chunk_id, timezone.now()))
     return +counts
 

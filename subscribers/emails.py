@@ -37,12 +37,14 @@ class Outcome:
     ``retry``: not sent, may be tried again after ``retry_after_s`` seconds or our own wait.
     ``unsent``: not sent, and that says nothing about the message. ``provider_fault``: not sent, and no
     other would be either until the operator or the provider acts. ``unknown``: it may have gone.
+    ``is_general`` says that any other message would have met with the same.
     """
 
     kind: Literal["accepted", "retry", "unsent", "failed", "unknown", "provider_fault"]
     provider_message_id: str = ""
     error: str = ""
     retry_after_s: float | None = None
+    is_general: bool = False
 
 
 COLUMNS = 78  # of a plain text; what RFC 5322 asks for

@@ -151,3 +151,8 @@ def test_nobody_but_the_settings_reads_the_environment():
     }
 
     assert readers == {"newsletter/settings.py"}
+
+
+@pytest.mark.parametrize("name", ["EMAIL_RATE_PER_SECOND", "EMAIL_RATE_PER_DAY"])
+def test_a_rate_below_zero_is_refused(name, tmp_path):
+    assert f"set {name} to what the provider allows" in refusal(tmp_path, **{name: "-1"})

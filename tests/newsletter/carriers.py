@@ -12,7 +12,7 @@ from subscribers.emails import HandOver, Outcome
 class OneByOne:
     """Takes one message a call, and answers what a function makes of it."""
 
-    unit_size, unit_bytes = 1, 0
+    name, unit_size, unit_bytes = "test", 1, 0
 
     def __init__(self, answer: HandOver) -> None:
         self.answer = answer
@@ -27,7 +27,7 @@ class OneByOne:
 class Batches:
     """Takes several messages a call, remembers to whom each went, answers what a function makes of the addresses."""
 
-    unit_bytes = 10_000_000
+    name, unit_bytes = "test", 10_000_000
 
     def __init__(self, unit_size: int, answer: Callable[[Sequence[str]], Sequence[Outcome]] | None = None) -> None:
         self.unit_size, self.answer = unit_size, answer

@@ -149,7 +149,7 @@ def test_the_statements_do_not_grow_with_the_unit(edition, django_assert_max_num
     for delivery in deliveries[::7]:
         Suppression.objects.create(address_hash=hash_address(delivery.subscriber.email), reason="bounce")
 
-    with django_assert_max_num_queries(3 * 10 + 12):
+    with django_assert_max_num_queries(3 * 10 + 20):
         deliver(deliveries, Batches(20))
 
 

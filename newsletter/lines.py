@@ -1,0 +1,47 @@
+"""A way to hand mails over: a provider, with whether it takes mails now and how many at once."""
+
+import datetime as dt
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from django.core.mail import EmailMessage
+
+from newsletter.breaker import Breaker
+from newsletter.permits import Limits, Permit, Permits
+from newsletter.providers import Prepared
+from subscribers.emails import Outcome
+
+
+class Carrier(Protocol):
+    """Who takes mails: a ``Provider``, or what stands for one in a test. Its methods are explained there."""
+
+    name: str
+    unit_size: int
+    unit_bytes: int
+
+    def prepare(self, message: EmailMessage) -> Prepared: ...
+    def hand_over(self, unit: Sequence[Prepared], name: str) -> Sequence[Outcome]: ...
+
+
+class Line:
+    """A carrier behind its breaker and its permits."""
+
+    def __init__(self, carrier: Carrier, limits: Limits, clock: Callable[[], dt.datetime]) -> None:
+        self.carrier, self.clock = carrier, clock
+        self.breaker = Breaker(carrier.name, clock)
+        self.permits = Permits(carrier.name, limits, clock)
+
+    def is_paused(self) -> bool:
+        return self.breaker.paused_until() is not None
+
+    def permit(self, wanted: int, patience_s: float) -> Permit:
+        """Return how many mails may go in the next call, and after how long; at most ``patience_s`` seconds.
+
+        0 where the provider is paused, or asks for more patience than that.
+        """
+        is_on_trial, paused_until = self.breaker.look()
+        wait_s = max(0.0, (paused_until - self.clock()).total_seconds()) if paused_until else 0.0
+        if wait_s > patience_s or (wait_s and self.breaker.is_open()):
+            return Permit(0, wait_s)
+        permit = self.permits.take(1 if is_on_trial else min(wanted, self.carrier.unit_size), patience_s - wait_s)
+        return Permit(permit.count, wait_s + permit.wait_s)
