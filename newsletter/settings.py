@@ -232,6 +232,13 @@ ARXIV_CATEGORIES = env.list("ARXIV_CATEGORIES", default=["cs.AI", "cs.CL", "cs.C
 # What puts a paper on the day's list; replacements never do, they only bring a known paper up to date.
 ARXIV_ANNOUNCED = env.list("ARXIV_ANNOUNCED", default=["new", "cross"])
 
+# Meaning --------------------------------------------------------------------------------------
+
+# Closeness in meaning, besides words: nothing, `wordllama` (its weights come in its package), or
+# `onnx`: any sentence encoder in the folder ENCODER_PATH, as model.onnx and tokenizer.json.
+ENCODER = env.str("ENCODER", default="")
+ENCODER_PATH = env.str("ENCODER_PATH", default="")
+
 # Editions -------------------------------------------------------------------------------------
 
 # arXiv's feed is just out then, and yesterday's Daily Papers list has a day's votes.

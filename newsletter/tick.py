@@ -20,7 +20,7 @@ from newsletter import alerts, chunks, editions, events, health, schedule, sendi
 from newsletter.models import Delivery, Edition
 from newsletter.planning import Planned, plan
 from newsletter.providers import Provider
-from papers import archive
+from papers import archive, vectors
 from papers.ingest import due_dates
 from papers.ingest import ingest as ingest_list
 from papers.models import IngestRun
@@ -83,6 +83,7 @@ def ingest(now: dt.datetime) -> list[Summary]:
             if run.status == IngestRun.Status.FAILED:
                 break
     runs += upkeep(timezone.now())
+    vectors.encode_missing()
     archive.index_missing()  # after an upgrade by which words are folded otherwise, for one
     return [
         {

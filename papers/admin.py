@@ -13,7 +13,7 @@ from django.utils import timezone
 from django.utils.text import Truncator
 from django.utils.translation import gettext_lazy as _
 
-from papers import archive
+from papers import archive, vectors
 from papers.merging import OPERATOR, WINNERS
 from papers.models import IngestRun, Listing, Paper, Snapshot, SourceState
 from papers.read_only import ReadOnly
@@ -72,6 +72,7 @@ class PaperAdmin(admin.ModelAdmin[Paper]):
         obj.told_by |= {name: OPERATOR for name in form.changed_data if name in WINNERS}
         super().save_model(request, obj, form, change)
         archive.index([obj])
+        vectors.forget([obj.pk])
 
     def formfield_for_dbfield(self, db_field: "models.Field[Any, Any]", request: HttpRequest, **kwargs: Any) -> Any:
         """Let a paper without authors be saved (late papers of a list have none), and take addresses as they are."""

@@ -14,6 +14,7 @@ class PapersConfig(AppConfig):
 
     def ready(self) -> None:
         register(sources)
+        register(encoder)
 
 
 def sources(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckMessage]:  # noqa: ARG001
@@ -36,3 +37,14 @@ def sources(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckMess
     if not settings.ARXIV_ANNOUNCED or not set(settings.ARXIV_ANNOUNCED) <= {"new", "cross"}:
         complaints.append("ARXIV_ANNOUNCED is new, cross or both, separated by a comma.")
     return [Error(complaint, id="papers.E001") for complaint in complaints]
+
+
+def encoder(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckMessage]:  # noqa: ARG001
+    """Refuse to start with an encoder that cannot be loaded, rather than fail at the first edition."""
+    from papers.encoders import EncoderError, load  # noqa: PLC0415 - numpy is slow to import
+
+    try:
+        load(settings.ENCODER, settings.ENCODER_PATH)
+    except EncoderError as error:
+        return [Error(str(error), id="papers.E002")]
+    return []

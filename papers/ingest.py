@@ -12,7 +12,7 @@ from typing import Any
 from django.db import DatabaseError, transaction
 from django.utils import timezone
 
-from papers import archive
+from papers import archive, vectors
 from papers.bulk import insert_missing, upsert
 from papers.merging import WINNERS, merge
 from papers.models import IngestRun, Listing, Paper, Snapshot, SourceState
@@ -86,6 +86,7 @@ def attempt(run: IngestRun, now: dt.datetime, read: Callable[[], Page]) -> Inges
         with transaction.atomic():
             counts = store(run.source, page.records, run.list_date, now)
             archive.index(Paper.objects.filter(pk__in=counts.reworded))
+            vectors.forget(counts.reworded)
             _finish(run, page, counts)
     except SourceError as error:
         remember_to_wait(run.source, now, error.retry_after_s)

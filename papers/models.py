@@ -102,6 +102,22 @@ class PaperTerms(models.Model):
         return f"words of {self.paper_id}"
 
 
+class PaperVector(models.Model):
+    """Where a paper lies in an encoder's space of meanings."""
+
+    paper = models.ForeignKey(Paper, on_delete=models.CASCADE, related_name="vectors")
+    encoder = models.CharField(max_length=80, help_text="Its name, which says its version too.")
+    vector = models.BinaryField(help_text="float16, of length 1.")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["paper", "encoder"], name="paper_vector_once_per_encoder"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.encoder} {self.paper_id}"
+
+
 class Listing(models.Model):
     """A source had the paper on its list of a date."""
 
