@@ -99,6 +99,32 @@ def test_case_plural_hyphen_and_space_do_not_matter(text):
 
 
 @pytest.mark.parametrize(
+    ("one_way", "another"),
+    [
+        ("GPT-4o agents", "gpt 4O agent"),
+        ("SAM 2", "sam-2"),
+        ('robots OR "chain of thought" x', "x “Chain-of-Thoughts” OR robot OR Robots"),
+        ("cat:CS.cl robot", "robot Cat:cs.CL cat:cs.CL"),
+        ('author:"Fei-Fei Li"', "AUTHOR:«li, fei fei»"),
+        ("org:Meta title:surveys -a -b", "−B title:Survey ORG:meta −A"),
+        ("like:2401.12345v3", "like:arXiv:2401.12345"),
+        ("LLMs", "LLM"),
+        ("Schrödinger bridges", r"Schr\"odinger bridge"),
+    ],
+)
+def test_two_ways_of_writing_the_same_are_one_interest(one_way, another):
+    assert parse(one_way) == parse(another)
+
+
+@pytest.mark.parametrize(
+    ("one_interest", "another"),
+    [("SAM", "sam"), ("a b", "b a"), ('"a b"', "a b"), ("a OR b", "a or b"), ("a -b", "a b"), ("title:a", "a")],
+)
+def test_what_means_something_else_is_another_interest(one_interest, another):
+    assert parse(one_interest).canonical != parse(another).canonical
+
+
+@pytest.mark.parametrize(
     ("text", "canonical"),
     [
         ("SAM adaptation", "SAM adaptation"),
@@ -116,7 +142,7 @@ def test_case_plural_hyphen_and_space_do_not_matter(text):
         (r"Schr\"odinger equation", "schrodinger equation"),
         (r'"Schr\"{o}dinger bridge" -na\"ive', '"schrodinger bridge" -naive'),
         (r"$\mathcal{O}(n^2)$ attention", "o n2 attention"),
-        ("GPT-4o, C++17 and Llama 3.1", "GPT 4o c++ 17 and llama 3.1"),
+        ("GPT-4o, C++17 and Llama 3.1", "gpt 4o c++ 17 and llama 3.1"),
         ("LoRAs and lora", "LoRA and lora"),
         ("ﬁne‑tuning", "fine tuning"),
         ("\u202ecat:cs.CL dif\u00adfusion", "diffusion cat:cs.cl"),
