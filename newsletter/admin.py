@@ -1,153 +1,46 @@
-"""The operator's desk for editions: who got one, who did not and why; pause, resume, cancel."""
+"""The operator's desk for deliveries: who got one, who did not and why. Editions are in ``admin_editions``."""
 
-from collections.abc import Callable
 from typing import Any
 
 from django.contrib import admin, messages
-from django.db.models import Count, Model, Q, QuerySet
-from django.http import HttpRequest
-from django.urls import reverse
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils import timezone
-from django.utils.html import format_html, format_html_join
-from django.utils.http import urlencode
+from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 from django.utils.text import Truncator
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
-from newsletter import breaker, editions
-from newsletter.models import Chunk, Delivery, DeliveryEvent, Edition, EditionPaper, ProviderState
+from newsletter import admin_editions, breaker, control
+from newsletter.models import Alert, Chunk, Delivery, DeliveryEvent, ProviderState
 from papers.models import Paper
 from papers.read_only import ReadOnly
 
 State = Delivery.State
 
-# The columns of the list of editions, each a group of states.
-GROUPS = {
-    "sent": [State.ACCEPTED, State.DELIVERED],
-    "returned": [State.BOUNCED, State.COMPLAINED],
-    "skipped": [State.SKIPPED],
-    "failed": [State.FAILED],
-    "unknown": [State.UNKNOWN],
-    "waiting": [*Delivery.OPEN, State.SENDING],
+__all__ = ["admin_editions"]  # registers itself
+
+GOT_IT = {
+    "yes": [State.ACCEPTED, State.DELIVERED],
+    "no": [State.SKIPPED, State.FAILED, State.BOUNCED, State.COMPLAINED],
+    "perhaps": [State.UNKNOWN],
+    "not yet": [*Delivery.OPEN, State.SENDING],
 }
 
 
-def _column(group: str) -> Callable[[Edition], str]:
-    @admin.display(description=group, ordering=group)
-    def count(edition: Edition) -> str:
-        return str(getattr(edition, group))
+class GotItFilter(admin.SimpleListFilter):
+    """Who got it, whatever the state is called."""
 
-    return count
+    title = _("got it")
+    parameter_name = "got"
 
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:  # noqa: ARG002
+        return [(name, name) for name in GOT_IT]
 
-def _list_of(model: type[Model], **filters: str | int) -> str:
-    """Return the address of a model's list in admin, filtered."""
-    return f"{reverse(f'admin:{model._meta.app_label}_{model._meta.model_name}_changelist')}?{urlencode(filters)}"
-
-
-@admin.register(Edition)
-class EditionAdmin(ReadOnly, admin.ModelAdmin[Edition]):
-    """What became of each edition; its papers and its deliveries are a click away."""
-
-    list_display = ["date", "state", "new_count", *map(_column, GROUPS), "closed_at"]
-    list_filter = ["state"]
-    date_hierarchy = "date"
-    actions = ["pause", "resume", "cancel"]
-    fields = [
-        "date",
-        "state",
-        "scheduled_at",
-        "closed_at",
-        "new_count",
-        "checked",
-        "outcomes",
-        "last_error",
-        "all_papers",
-    ]
-    readonly_fields = ["checked", "outcomes", "last_error", "all_papers"]
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Edition]:
-        counts = {
-            group: Count("deliveries", filter=Q(deliveries__state__in=states)) for group, states in GROUPS.items()
-        }
-        return super().get_queryset(request).annotate(**counts)
-
-    def has_send_permission(self, request: HttpRequest) -> bool:
-        return request.user.has_perm("newsletter.send_edition")
-
-    @admin.display(description=_("what was checked"))
-    def checked(self, edition: Edition) -> SafeString:
-        return format_html_join(
-            "",
-            "<div>{}: {}, {} new, {}</div>",
-            ((n["source"], n["status"], n["new"], n["fetched_at"]) for n in edition.coverage),
-        )
-
-    @admin.display(description=_("readers by outcome"))
-    def outcomes(self, edition: Edition) -> SafeString:
-        """Count the readers by state and reason, each number with the link that says who they are."""
-        rows = (
-            edition.deliveries.order_by().values_list("state", "reason").annotate(count=Count("pk")).order_by("state")
-        )
-        return format_html_join(
-            "",
-            '<div><a href="{}">{} {}{}</a></div>',
-            (
-                (
-                    _list_of(Delivery, edition__id__exact=edition.pk, state__exact=state, reason__exact=reason),
-                    count,
-                    State(state).label,
-                    f", {Delivery.Reason(reason).label}" if reason else "",
-                )
-                for state, reason, count in rows
-            ),
-        )
-
-    @admin.display(description=_("last error"))
-    def last_error(self, edition: Edition) -> str:
-        delivery = edition.deliveries.exclude(error="").order_by("-sending_at").first()
-        return delivery.error if delivery else "–"
-
-    @admin.display(description=_("papers"))
-    def all_papers(self, edition: Edition) -> SafeString:
-        return format_html(
-            '<a href="{}">{}</a>', _list_of(EditionPaper, edition__id__exact=edition.pk), _("All papers, by rank")
-        )
-
-    @admin.action(description=_("Pause sending"), permissions=["send"])
-    def pause(self, request: HttpRequest, queryset: QuerySet[Edition]) -> None:
-        self._act(request, queryset, editions.pause)
-
-    @admin.action(description=_("Go on sending"), permissions=["send"])
-    def resume(self, request: HttpRequest, queryset: QuerySet[Edition]) -> None:
-        self._act(request, queryset, editions.resume)
-
-    @admin.action(description=_("Cancel: send it to nobody else"), permissions=["send"])
-    def cancel(self, request: HttpRequest, queryset: QuerySet[Edition]) -> None:
-        self._act(request, queryset, editions.cancel)
-
-    def _act(self, request: HttpRequest, queryset: QuerySet[Edition], act: Callable[[Edition], bool]) -> None:
-        done = [edition for edition in queryset if act(edition)]
-        for edition in done:
-            self.log_change(request, edition, act.__name__)
-        said = ngettext("%(n)d edition changed.", "%(n)d editions changed.", len(done)) % {"n": len(done)}
-        self.message_user(request, said, messages.SUCCESS if done else messages.WARNING)
-
-
-@admin.register(EditionPaper)
-class EditionPaperAdmin(ReadOnly, admin.ModelAdmin[EditionPaper]):
-    """The papers of an edition as it closed."""
-
-    list_display = ["rank", "edition", "title", "role", "new_on", "takes_off", "score", "upvotes"]
-    list_filter = ["role", "takes_off", "edition__date"]
-    list_select_related = ["edition", "paper"]
-    search_fields = ["paper__arxiv_id", "paper__title"]
-    ordering = ["-edition__date", "rank"]
-
-    @admin.display(description=_("paper"))
-    def title(self, row: EditionPaper) -> str:
-        return Truncator(row.paper.title).chars(80)
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Delivery]) -> QuerySet[Delivery]:  # noqa: ARG002
+        states = GOT_IT.get(self.value() or "")
+        return queryset.filter(state__in=states) if states else queryset
 
 
 class DeliveryEventInline(ReadOnly, admin.TabularInline[DeliveryEvent, Delivery]):
@@ -160,7 +53,9 @@ class DeliveryAdmin(ReadOnly, admin.ModelAdmin[Delivery]):
     """What became of each reader's digest. Its token is shown to nobody: it opens the reader's preferences."""
 
     list_display = ["edition", "reader", "state", "reason", "local_date", "attempt", "accepted_at", "short_error"]
-    list_filter = ["state", "reason", "edition__date"]
+    list_filter = [GotItFilter, "state", "reason", "edition__date"]
+    change_form_template = "admin/newsletter/with_buttons.html"
+    actions = ["send_again"]
     list_select_related = ["edition", "subscriber"]
     show_full_result_count = False
     inlines = [DeliveryEventInline]
@@ -179,6 +74,31 @@ class DeliveryAdmin(ReadOnly, admin.ModelAdmin[Delivery]):
 
     def get_search_fields(self, request: HttpRequest) -> Any:
         return ["subscriber__email"] if _sees_addresses(request) else []
+
+    def has_send_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("newsletter.send_edition")
+
+    @admin.action(description=_("Send again what may have gone"), permissions=["send"])
+    def send_again(self, request: HttpRequest, queryset: QuerySet[Delivery]) -> None:
+        """Only unknown ones, while their edition is the newest: every other state says what became of it."""
+        unknown = list(queryset.filter(state=State.UNKNOWN))
+        count = control.send_again(queryset)
+        for delivery in unknown if count else []:
+            self.log_change(request, delivery, "send_again")
+        said = _("%(n)d of %(all)d are sent again.") % {"n": count, "all": queryset.count()}
+        self.message_user(request, said, messages.SUCCESS if count else messages.WARNING)
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, object] | None = None
+    ) -> HttpResponse:
+        delivery = self.get_object(request, object_id)
+        if delivery is None or delivery.state != State.UNKNOWN or not self.has_send_permission(request):
+            return super().change_view(request, object_id, form_url, extra_context)
+        if request.method == "POST":
+            self.send_again(request, Delivery.objects.filter(pk=delivery.pk))
+            return HttpResponseRedirect(request.path)
+        buttons = [("send_again", _("Send it again: the reader may get it twice"))]
+        return super().change_view(request, object_id, form_url, {**(extra_context or {}), "buttons": buttons})
 
     @admin.display(description=_("reader"), ordering="subscriber__email")
     def reader(self, delivery: Delivery) -> str:
@@ -262,3 +182,11 @@ class ProviderStateAdmin(ReadOnly, admin.ModelAdmin[ProviderState]):
         count = breaker.try_now(queryset, timezone.now())
         said = ngettext("%(n)d provider is tried.", "%(n)d providers are tried.", count) % {"n": count}
         self.message_user(request, said, messages.SUCCESS if count else messages.WARNING)
+
+
+@admin.register(Alert)
+class AlertAdmin(ReadOnly, admin.ModelAdmin[Alert]):
+    """What needed the operator, from when to when."""
+
+    list_display = ["subject", "text", "began_at", "ended_at"]
+    list_filter = ["subject"]

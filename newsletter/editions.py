@@ -10,7 +10,7 @@ from django.db import transaction
 from django.db.models import Max, QuerySet
 
 from newsletter import coverage, schedule
-from newsletter.models import Delivery, Edition, EditionPaper
+from newsletter.models import Edition, EditionPaper
 from papers import trending
 from papers.growth import growth, votes_by_field
 from papers.models import Listing, Paper
@@ -169,29 +169,3 @@ def _score(rows: Collection[EditionPaper], date: dt.date, now: dt.datetime) -> N
     for rank, row in enumerate(ranked, start=1):
         score = scores[row.paper_id]
         row.score, row.parts, row.rank = score.total, dict(score.parts), rank
-
-
-# By the operator --------------------------------------------------------------------------------
-
-
-def pause(edition: Edition) -> bool:
-    """Stop sending within one message; False where there is nothing to stop."""
-    running = Edition.objects.filter(pk=edition.pk, state__in=[State.CLOSED, State.SENDING])
-    return bool(running.update(state=State.PAUSED))
-
-
-def resume(edition: Edition) -> bool:
-    """Let a paused edition be sent again."""
-    return bool(Edition.objects.filter(pk=edition.pk, state=State.PAUSED).update(state=State.SENDING))
-
-
-def cancel(edition: Edition) -> bool:
-    """Send an edition to nobody else; who did not get it finds its papers in the next one."""
-    with transaction.atomic():
-        running = Edition.objects.filter(pk=edition.pk, state__in=[State.CLOSED, State.SENDING, State.PAUSED])
-        if not running.update(state=State.CANCELLED):
-            return False
-        Delivery.objects.filter(edition=edition, state__in=Delivery.OPEN).update(
-            state=Delivery.State.SKIPPED, reason=Delivery.Reason.CANCELLED
-        )
-    return True

@@ -317,3 +317,23 @@ class ProviderState(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name}: {self.state}"
+
+
+class Proof(models.Model):
+    """An operator's wish to see an edition in their own mailbox; tried once."""
+
+    edition = models.ForeignKey(Edition, on_delete=models.CASCADE, related_name="proofs")
+    email = models.EmailField(max_length=254)
+    created_at = models.DateTimeField(auto_now_add=True)
+    tried_at = models.DateTimeField(null=True, blank=True)
+    outcome = models.CharField(max_length=200, blank=True)
+
+    class Meta:
+        ordering = ["-created_at"]
+        indexes = [
+            # What is wanted now: asked every minute.
+            models.Index(fields=["id"], condition=models.Q(tried_at__isnull=True), name="proof_wanted"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.edition_id} to {self.email}"

@@ -16,7 +16,7 @@ from django.db import transaction
 from django.db.models import Count, Exists, OuterRef
 from django.utils import timezone
 
-from newsletter import alerts, chunks, editions, events, health, schedule, sending
+from newsletter import alerts, chunks, editions, events, health, proofs, schedule, sending
 from newsletter.models import Delivery, Edition
 from newsletter.planning import Planned, plan
 from newsletter.providers import Provider
@@ -116,9 +116,10 @@ def deliver(now: dt.datetime, queue: Queue | None = None) -> list[Summary]:
 
 
 def mail(now: dt.datetime) -> Summary:  # noqa: ARG001 - service mails go by the real clock alone
-    """Send the service mails that are owed."""
+    """Send the service mails that are owed, and the proofs that operators asked for."""
     with Provider() as provider:
-        return dict(emails.send_due(timezone.now(), provider.send))
+        sent = emails.send_due(timezone.now(), provider.send)
+        return {**sent, **proofs.send_due(timezone.now(), provider.send)}
 
 
 def sweep(now: dt.datetime, queue: Queue | None = None) -> Summary:  # noqa: ARG001 - as above

@@ -1,5 +1,6 @@
 """The operator's desk for editions: who got it, who did not and why, and what may be done by whom."""
 
+import datetime as dt
 import re
 
 import pytest
@@ -8,7 +9,8 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from newsletter.models import Chunk, Delivery, DeliveryEvent, Edition
+from newsletter import proofs, tick
+from newsletter.models import Chunk, Delivery, DeliveryEvent, Edition, Proof
 from tests.factories import make_delivery, make_digest, make_edition, make_paper, make_subscriber
 
 pytestmark = pytest.mark.django_db
@@ -147,3 +149,156 @@ def test_who_may_not_send_may_not_stop_either(clerk, edition, action):
     act(clerk, action, edition)
 
     assert state_of(edition) == "closed"
+
+
+# The buttons of a page --------------------------------------------------------------------------
+
+
+def press(client, edition: Edition, name: str):
+    return client.post(f"/admin/newsletter/edition/{edition.pk}/change/", {"do": name}, follow=True)
+
+
+def buttons(client, address: str) -> list[str]:
+    return re.findall(r'name="do" value="(\w+)"', client.get(address, follow=True).text)
+
+
+@pytest.mark.parametrize(
+    ("state", "can"),
+    [
+        ("closed", ["pause", "cancel", "test"]),
+        ("sending", ["pause", "cancel", "send_the_rest", "test"]),
+        ("paused", ["resume", "cancel", "send_the_rest", "test"]),
+        ("cancelled", ["test"]),
+        ("done", ["test"]),
+    ],
+)
+def test_an_editions_page_offers_what_can_be_done(admin_client, edition, state, can):
+    Edition.objects.update(state=state)
+
+    assert buttons(admin_client, f"/admin/newsletter/edition/{edition.pk}/change/") == can
+
+
+def test_the_buttons_do_what_they_say(admin_client, edition, mailoutbox):
+    waits = make_digest(edition, state="retry", next_attempt_at=timezone.now() + dt.timedelta(hours=1))
+
+    press(admin_client, edition, "pause")
+    assert state_of(edition) == "paused"
+    page = press(admin_client, edition, "send_the_rest").text
+    assert "The workers send what is still open" in page
+    assert state_of(edition) == "sending"
+    waits.refresh_from_db()
+    assert waits.next_attempt_at is None
+    press(admin_client, edition, "cancel")
+    assert state_of(edition) == "cancelled"
+    assert "cannot be done" in press(admin_client, edition, "resume").text
+    assert "cannot be done" in press(admin_client, edition, "delete_everything").text
+    assert mailoutbox == []
+
+
+def test_unknown_digests_are_sent_again_only_while_their_edition_is_the_newest(admin_client, edition):
+    unknown, failed = make_digest(edition, state="unknown"), make_digest(edition, state="failed", error="no")
+
+    assert "1 digest is sent again" in press(admin_client, edition, "send_again").text
+    unknown.refresh_from_db()
+    failed.refresh_from_db()
+    assert (unknown.state, unknown.chunk, failed.state) == ("pending", None, "failed")
+
+    Delivery.objects.filter(pk=unknown.pk).update(state="unknown")
+    make_edition(edition.date + dt.timedelta(days=1))
+    assert "cannot be done" in press(admin_client, edition, "send_again").text
+    unknown.refresh_from_db()
+    assert unknown.state == "unknown"
+
+
+def test_one_unknown_digest_is_sent_again_from_its_own_page(admin_client, edition):
+    unknown, other = make_digest(edition, state="unknown"), make_digest(edition, state="unknown")
+    address = f"/admin/newsletter/delivery/{unknown.pk}/change/"
+    assert buttons(admin_client, address) == ["send_again"]
+
+    admin_client.post(address, {"do": "send_again"})
+
+    assert set(Delivery.objects.values_list("pk", "state")) == {(unknown.pk, "pending"), (other.pk, "unknown")}
+    assert buttons(admin_client, address) == []
+
+
+def test_who_may_not_send_has_no_buttons(clerk, edition):
+    unknown = make_digest(edition, state="unknown")
+
+    for address in (f"edition/{edition.pk}", f"delivery/{unknown.pk}"):
+        assert buttons(clerk, f"/admin/newsletter/{address}/change/") == []
+        assert clerk.post(f"/admin/newsletter/{address}/change/", {"do": "send_again"}).status_code == 403
+    unknown.refresh_from_db()
+    assert unknown.state == "unknown"
+
+
+def test_who_got_it_is_one_filter_away(admin_client, edition):
+    readers = {
+        "yes": make_delivery(edition, state="accepted", accepted_at=timezone.now()).subscriber,
+        "no": make_delivery(edition, state="skipped", reason="warm_up").subscriber,
+        "perhaps": make_delivery(edition, state="unknown").subscriber,
+        "not yet": make_delivery(edition).subscriber,
+    }
+
+    for got, reader in readers.items():
+        page = admin_client.get("/admin/newsletter/delivery/", {"got": got, "edition__id__exact": edition.pk}).text
+        assert re.findall(r"reader\d+@example.org", page) == [reader.email]
+
+
+def test_an_edition_counts_who_has_no_outcome_yet(admin_client, edition):
+    make_delivery(edition)
+    for _ in range(2):
+        make_subscriber()
+
+    page = admin_client.get(f"/admin/newsletter/edition/{edition.pk}/change/").text
+
+    assert re.search(r'field-not_yet_due.*?readonly">2<', page, re.DOTALL)
+
+
+# A test to oneself ------------------------------------------------------------------------------
+
+
+def test_a_test_goes_to_the_operator_alone_and_not_within_the_request(admin_client, edition, mailoutbox):
+    reader = make_subscriber()
+    User.objects.update(email="Operator@Example.org")
+
+    assert "A test to Operator@Example.org goes out" in press(admin_client, edition, "test").text
+    assert mailoutbox == []
+    sent = [tick.mail(timezone.now()) for _ in range(2)]
+
+    assert sent == [{"proof accepted": 1}, {}]
+    [mail] = mailoutbox
+    assert mail.to == ["operator@example.org"]
+    assert mail.subject.startswith("[Test] Robots, part 0")
+    assert reader.unsubscribe_token not in mail.body
+    assert not Delivery.objects.exists()
+    page = admin_client.get(f"/admin/newsletter/edition/{edition.pk}/change/").text
+    assert "operator@example.org: accepted" in page
+
+
+def test_an_operator_who_reads_gets_their_own_digest(edition, mailoutbox):
+    make_edition(edition.date - dt.timedelta(days=1))
+    reader = make_subscriber(email="operator@example.org", interests=('"part 2"',))
+    proofs.ask(edition, reader.email)
+
+    tick.mail(timezone.now())
+
+    assert mailoutbox[0].subject.startswith("[Test] Robots, part 2")
+
+
+def test_an_operator_without_an_address_is_told(admin_client, edition):
+    User.objects.update(email="")
+
+    assert "has no address" in press(admin_client, edition, "test").text
+    assert not Proof.objects.exists()
+
+
+def test_a_test_that_cannot_be_made_says_why(edition, mailoutbox):
+    reader = make_subscriber(email="operator@example.org", interests=("robots",))
+    reader.follows.update(wording='"never closed')
+    proof = proofs.ask(edition, reader.email)
+
+    tick.mail(timezone.now())
+
+    proof.refresh_from_db()
+    assert proof.outcome.startswith("skipped: no digest could be chosen")
+    assert mailoutbox == []

@@ -3,13 +3,11 @@
 import datetime as dt
 
 import pytest
-from django.utils import timezone
 
-from newsletter import editions
 from newsletter.editions import EditionError, close
-from newsletter.models import Delivery, Edition, EditionPaper
+from newsletter.models import Edition, EditionPaper
 from papers.models import IngestRun, Listing, Snapshot
-from tests.factories import make_digest, make_edition, make_paper
+from tests.factories import make_edition, make_paper
 
 pytestmark = pytest.mark.django_db
 
@@ -309,28 +307,3 @@ def test_arxivs_list_of_the_day_is_new_on_that_day_and_one_that_was_put_off_says
     [note] = close(D + DAY, NOW + DAY).coverage
 
     assert (note["status"], note["reason"]) == ("empty", "Thanksgiving")
-
-
-# By the operator --------------------------------------------------------------------------------
-
-
-def test_a_cancelled_edition_ends_its_open_deliveries_and_no_others():
-    edition = make_edition(D)
-    waiting = make_digest(edition)
-    sent = make_digest(edition, state="accepted", accepted_at=timezone.now())
-
-    assert editions.cancel(edition) is True
-    assert editions.cancel(edition) is False
-
-    assert Delivery.objects.get(pk=waiting.pk).reason == "cancelled"
-    assert Delivery.objects.get(pk=sent.pk).state == "accepted"
-
-
-def test_a_paused_edition_can_be_resumed():
-    edition = make_edition(D)
-
-    assert editions.resume(edition) is False
-    assert editions.pause(edition) is True
-    assert editions.resume(edition) is True
-    edition.refresh_from_db()
-    assert edition.state == "sending"
