@@ -10,7 +10,7 @@ from django.core.mail import EmailMessage
 from django.db.models import Q
 
 from newsletter import editions, health, schedule
-from newsletter.models import Alert, Delivery, Edition
+from newsletter.models import Alert, Delivery, Edition, ProviderState
 from newsletter.providers import Provider
 from papers.models import IngestRun
 from papers.polling import freshness
@@ -61,6 +61,7 @@ def call_heartbeat_url() -> None:
 def findings(now: dt.datetime) -> Iterator[tuple[str, str]]:
     """Yield what is not well at ``now``: a subject that stays the same while it lasts, and a text with the remedy."""
     yield from _edition(now)
+    yield from _providers()
     yield from _digests(now)
     yield from _unknown()
     yield from _complaints(now)
@@ -80,6 +81,12 @@ def _edition(now: dt.datetime) -> Iterator[tuple[str, str]]:
 def _is_forgotten(edition: Edition, now: dt.datetime) -> bool:
     since = edition.planned_until or edition.closed_at
     return edition.state != Edition.State.CANCELLED and since is not None and now - since > LATE
+
+
+def _providers() -> Iterator[tuple[str, str]]:
+    for state in ProviderState.objects.exclude(state=ProviderState.State.CLOSED):
+        since = f"{state.opened_at:%H:%M} UTC" if state.opened_at else "now"
+        yield f"provider {state.name}", f"{state.name} takes no mails since {since}, all wait: {state.error}"[:500]
 
 
 def _digests(now: dt.datetime) -> Iterator[tuple[str, str]]:

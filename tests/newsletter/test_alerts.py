@@ -7,7 +7,7 @@ from django.utils import timezone
 from werkzeug import Request, Response
 
 from newsletter import alerts, tick
-from newsletter.models import Alert, Delivery, Edition
+from newsletter.models import Alert, Delivery, Edition, ProviderState
 from papers.models import IngestRun
 from subscribers.models import Subscriber
 from tests.factories import make_delivery, make_digest, make_edition, make_paper
@@ -70,6 +70,17 @@ def test_digests_that_are_due_and_unsent_for_half_an_hour(edition):
     assert wrong() == {"digests"}
 
     Edition.objects.update(state="paused")
+    assert wrong() == set()
+
+
+def test_a_provider_that_is_paused():
+    paused = {"state": "open", "opened_at": NOW, "retry_at": NOW + 5 * MINUTE, "error": "401 no such key"}
+    state = ProviderState.objects.create(name="postmark", **paused)
+
+    assert dict(alerts.findings(NOW)) == {
+        "provider postmark": "postmark takes no mails since 12:00 UTC, all wait: 401 no such key"
+    }
+    state.delete()
     assert wrong() == set()
 
 
