@@ -27,6 +27,9 @@ ROOM = 60_000
 # Characters below which encoding a piece together with its neighbours is cheaper than joining it.
 SHORTEST_PIECE = 120
 EDGE = f"{MARK}e"
+# Octets of the address that a reader's own links begin with; PUBLIC_URL may be no longer than that allows.
+OWN_LINK = 70
+MAIL_URL: str = slots.marked("x")
 ALONE = {"emails/alone.html": f'{{% extends "emails/base.html" %}}{{% block body %}}{EDGE}{{% endblock %}}'}
 ONE_ENTRY, ONE_LINE = (Entry(None, ()),), ("",)  # type: ignore[arg-type]  # what fills a hole is asked for nothing
 
@@ -39,16 +42,21 @@ class Look(NamedTuple):
 
 
 class MadeCard(NamedTuple):
-    """A card before and after its lines of evidence, and its octets of HTML as encoded."""
+    """A card with a hole for its lines of evidence and a slot wherever the mail's own address goes.
 
-    text: tuple[Piece, Piece]
-    html: tuple[Piece, Piece]
+    ``octets`` are those of its HTML as encoded.
+    """
+
+    text: tuple[Part, ...]
+    html: tuple[Part, ...]
     octets: int
 
 
 class MadeLine(NamedTuple):
-    text: str
-    html: str
+    """A line of evidence before and after the mail's own address; ``octets`` as above."""
+
+    text: tuple[str, str]
+    html: tuple[str, str]
     octets: int
 
 
@@ -73,9 +81,10 @@ def bodies(digest: Digest, of_version: str) -> tuple[Body, Body]:
     strings: list[str] = []
     context = frame_context(digest)
     frame = _frame(_Shaped(slots.shape(context, strings), context), look)
-    text = _text(frame, strings, [_joined(entries, "text") for entries in sections])
+    url, escaped_url = digest.mail_url, escape(digest.mail_url)
+    text = _text(frame, strings, [_joined(entries, "text", url) for entries in sections])
     escaped = [escape(string) for string in strings]
-    html = slots.fill(frame.html, escaped, [_joined(entries, "html") for entries in sections])
+    html = slots.fill(frame.html, escaped, [_joined(entries, "html", escaped_url) for entries in sections])
     return Body.of(text), Body.of(html)
 
 
@@ -105,11 +114,11 @@ def _open_sections(digest: Digest) -> tuple[Mapping[str, object], ...]:
 # Joining ----------------------------------------------------------------------------------------
 
 
-def _joined(entries: Sequence[MadeEntry], kind: Literal["text", "html"]) -> list[Piece | str]:
+def _joined(entries: Sequence[MadeEntry], kind: Literal["text", "html"], url: str) -> list[Piece | str]:
     pieces: list[Piece | str] = []
     for card, why in entries:
-        before, after = getattr(card, kind)
-        pieces += [before, *[getattr(line, kind) for line in why], after]
+        lines = [url.join(getattr(line, kind)) for line in why]
+        pieces += slots.fill(getattr(card, kind), [url], [lines])
     return pieces
 
 
@@ -152,29 +161,44 @@ def _frame(of: _Shaped, look: Look) -> MadeFrame:
 # An edition has some hundreds of papers, and a card takes 10 KB.
 @functools.lru_cache(maxsize=2048)
 def _card(card: Card, look: Look) -> MadeCard:
-    context = {"card": card, "why": ONE_LINE}
+    context = {"card": card, "why": ONE_LINE, "mail_url": MAIL_URL}
     html = slots.render(look.version, "emails/_card.html", context, {"emails/_why.html": HOLE})
     text = slots.render(look.version, "emails/_card.txt", context, {"emails/_why.txt": HOLE})
-    before_html, after_html = [Piece.of(part) for part in _inlined(html, look).split(HOLE)]
-    before_text, after_text = [Piece.of(emails.wrapped(part)) for part in text.split(HOLE)]
-    octets = len(before_html.encoded) + len(after_html.encoded)
-    return MadeCard((before_text, after_text), (before_html, after_html), octets)
+    html_parts = slots.cut(_inlined(html, look), SHORTEST_PIECE)
+    return MadeCard(slots.cut(emails.wrapped(text), SHORTEST_PIECE), html_parts, sum(map(_size, html_parts)))
+
+
+def _size(part: Part) -> int:
+    """Return the octets of a card's part as encoded; its lines of evidence are counted by themselves."""
+    if part is None:
+        return 0
+    if isinstance(part, Slot):
+        return OWN_LINK
+    return len(part.encoded if isinstance(part, Piece) else encoded(part))
 
 
 # Readers who follow the same in the same words share a line.
 @functools.lru_cache(maxsize=8192)
 def _line(line: WhyLine, look: Look) -> MadeLine:
-    strings = [line.interest, line.field, *[segment.text for segment in line.segments]]
+    strings = [line.interest, line.place, *[segment.text for segment in line.segments], str(line.number)]
     text_parts, html_parts = _open_line(tuple([segment.is_marked for segment in line.segments]), look)
-    html = "".join(slots.fill(html_parts, [escape(string) for string in strings]))  # type: ignore[arg-type]
-    text = "".join(slots.fill(text_parts, strings))  # type: ignore[arg-type]  # no part of a line is a piece
-    return MadeLine(emails.wrapped(text), html, len(encoded(html)))
+    html = _around(html_parts, [escape(string) for string in strings])
+    before, after = _around(text_parts, strings)
+    return MadeLine((emails.wrapped(before), after), html, len(encoded("".join(html))) + OWN_LINK)
+
+
+def _around(parts: Sequence[Part], strings: Sequence[str]) -> tuple[str, str]:
+    """Return a line, filled in, before and after the mail's own address."""
+    # No part of a line is long enough for a piece.
+    before, after = "".join(slots.fill(parts, strings, [[EDGE]])).split(EDGE)  # type: ignore[arg-type]
+    return before, after
 
 
 @functools.lru_cache(maxsize=128)
 def _open_line(marks: tuple[bool, ...], look: Look) -> MadeFrame:
-    line = {"interest": "x", "field": "x", "segments": tuple({"text": "x", "is_marked": mark} for mark in marks)}
-    context = {"line": slots.marked(line)}
+    segments = tuple({"text": "x", "is_marked": mark} for mark in marks)
+    line = slots.marked({"interest": "x", "place": "x", "segments": segments, "number": "x"})
+    context = {"line": line, "mail_url": HOLE}
     html = slots.render(look.version, "emails/_why.html", context, {})
     text = slots.render(look.version, "emails/_why.txt", context, {})
     return MadeFrame(slots.cut(text, len(text) + 1), slots.cut(_inlined(html, look), 2 * len(html) + 10_000))

@@ -8,7 +8,7 @@ from typing import NamedTuple, TypedDict
 from urllib.parse import urlsplit
 
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
+from django.utils.translation import gettext_lazy, ngettext
 
 from papers.models import Paper
 from papers.text import readable
@@ -41,23 +41,29 @@ class Segment(NamedTuple):
 
 
 class WhyLine(NamedTuple):
-    """Why a paper is there: the interest in the reader's wording, the field, and the sentence."""
+    """Why a paper is there: the interest in the reader's wording, the place, and the words that stand there.
+
+    ``number`` is that of the interest in the mail, from 1: by it the mail's link mutes it.
+    """
 
     interest: str
-    field: str
+    place: str
     segments: tuple[Segment, ...]
+    number: int
 
 
 @dataclass(frozen=True, slots=True)
 class Card:
     """A paper as every mail of an edition shows it; ``url`` and every link are http or https."""
 
+    arxiv_id: str
     title: str
     url: str
     authors: str
     organisation: str
     list_date: dt.date
     upvotes: int | None
+    gained: int
     summary: str
     links: tuple[Link, ...]
 
@@ -69,26 +75,59 @@ class Entry(NamedTuple):
     why: tuple[WhyLine, ...]
 
 
-def card(paper: Paper, list_date: dt.date, upvotes: int | None) -> Card:
-    """Return the card of a paper; what a source wrote is hostile, so text is cleaned and URLs are chosen."""
+# Where an evidence stands, as a sentence says it.
+PLACES = {
+    "title": gettext_lazy("in the title:"),
+    "abstract": gettext_lazy("in the abstract:"),
+    "keywords": gettext_lazy("among its keywords:"),
+    "authors": gettext_lazy("by"),
+    "organisation": gettext_lazy("from"),
+    "categories": gettext_lazy("filed under"),
+    "likeness": gettext_lazy("much alike, as in:"),
+    "meaning": gettext_lazy("close in meaning:"),
+}
+
+
+def card(paper: Paper, list_date: dt.date, upvotes: int | None, gained: int = 0) -> Card:
+    """Return the card of a paper; what a source wrote is hostile, so text is cleaned and URLs are chosen.
+
+    ``upvotes`` are those at the edition's closing, ``gained`` those of the 24 hours before it.
+    """
     return Card(
+        arxiv_id=paper.arxiv_id,
         title=_short(paper.title, TITLE_LENGTH),
         url=paper.abstract_url or _own_page(paper),
         authors=_authors(paper.authors),
         organisation=readable(paper.organisation),
         list_date=list_date,
         upvotes=upvotes,
+        gained=gained,
         summary=_summary(paper),
         links=_links(paper),
     )
 
 
-def why_line(evidence: Evidence) -> WhyLine:
-    """Return the line of one piece of evidence; of a long sentence, what stands around its first mark."""
+def why_line(evidence: Evidence, number: int) -> WhyLine:
+    """Return the line of one piece of evidence, for the interest with this number in the mail.
+
+    Of a long sentence it is what stands around its first mark; of the title, which stands above, the
+    marked words alone.
+    """
     text, marks = _visible(evidence["text"]), evidence["marks"]
     if len(text) > EVIDENCE_LENGTH:
         text, marks = _excerpt(text, marks)
-    return WhyLine(_visible(evidence["interest"]), evidence["field"], _segments(text, marks))
+    segments = _segments(text, marks)
+    if evidence["field"] == "title":
+        segments = _marked_alone(segments)
+    place = str(PLACES.get(evidence["field"], evidence["field"]))
+    return WhyLine(_visible(evidence["interest"]), place, segments, number)
+
+
+def _marked_alone(segments: tuple[Segment, ...]) -> tuple[Segment, ...]:
+    """Return the marked segments with a gap between two, or all where none is marked."""
+    marked = [segment for segment in segments if segment.is_marked]
+    gaps = [part for segment in marked for part in (Segment(" … ", is_marked=False), segment)]
+    return tuple(gaps[1:]) or segments
 
 
 def _visible(text: str) -> str:
@@ -210,7 +249,7 @@ def _short_line(line: WhyLine) -> WhyLine:
         room -= _octets(text)
         if text != segment.text or room <= 0:
             break
-    return WhyLine(_within(line.interest, SHORT_INTEREST), line.field, tuple(segments))
+    return WhyLine(_within(line.interest, SHORT_INTEREST), line.place, tuple(segments), line.number)
 
 
 def _within(text: str, octets: int) -> str:

@@ -169,3 +169,4 @@ def _score(rows: Collection[EditionPaper], date: dt.date, now: dt.datetime) -> N
     for rank, row in enumerate(ranked, start=1):
         score = scores[row.paper_id]
         row.score, row.parts, row.rank = score.total, dict(score.parts), rank
+        row.gained = gained[row.paper_id].upvotes if row.paper_id in gained else 0

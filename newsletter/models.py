@@ -61,6 +61,7 @@ class EditionPaper(models.Model):
     score = models.FloatField(help_text="Trending score at the closing.")
     parts = models.JSONField(default=dict, help_text="{part: value}; they add up to the score.")
     upvotes = models.PositiveIntegerField(null=True, help_text="At the closing.")
+    gained = models.PositiveIntegerField(default=0, help_text="Upvotes gained in the 24 hours before it.")
     rank = models.PositiveIntegerField(help_text="1 is the most trending.")
 
     class Meta:
@@ -213,13 +214,20 @@ class DeliveryPicks(models.Model):
     # [{paper, section: for_you|trending, score, why: [{interest, field, text, marks}]}]; the interest in
     # the reader's own wording.
     details = models.JSONField(default=list, help_text="Section, score and evidence of each pick.")
-    counts = models.JSONField(default=dict, help_text="{considered, matched, sent_before}, for the footer.")
+    counts = models.JSONField(
+        default=dict, help_text="{considered, matched, muted, sent_before, is_first}: what the mail says of it."
+    )
 
     class Meta:
         verbose_name_plural = "delivery picks"
 
     def __str__(self) -> str:
         return f"{self.delivery_id}: {len(self.paper_ids)}"
+
+    @property
+    def interests(self) -> list[str]:
+        """The interests that the digest names, each once in the order of the mail: its links count from 1."""
+        return list(dict.fromkeys([why["interest"] for pick in self.details for why in pick["why"]]))
 
 
 class DeliveryEvent(models.Model):

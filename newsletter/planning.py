@@ -103,7 +103,7 @@ def draft(edition: Edition, reader: Subscriber, now: dt.datetime) -> Delivery:
     due = due or Due(edition.date, edition.date, now.astimezone(wanted.zone).date())
     content = contents(book, [(reader, due)])[reader.pk]
     delivery = Delivery(edition=edition, subscriber=reader, **_row(due, content))
-    delivery.picks = DeliveryPicks(delivery=delivery, **_picks(content))
+    delivery.picks = DeliveryPicks(delivery=delivery, **_picks(content, is_first=due.is_first))
     return delivery
 
 
@@ -119,7 +119,8 @@ def _write(book: Book, batch: Sequence[tuple[Subscriber, Due]], warming: warm_up
         wanted = _still_wanted(book.edition, [reader.pk for reader, _ in batch])
         content = _within({pk: chosen.get(pk, LEFT_OUT) for pk in wanted}, warming.room())
         rows = {reader.pk: _row(due, content[reader.pk]) for reader, due in batch if reader.pk in wanted}
-        _insert(book.edition, rows, content, planned)
+        firsts = {reader.pk for reader, due in batch if due.is_first}
+        _insert(book.edition, rows, {pk: _picks(content[pk], is_first=pk in firsts) for pk in rows}, planned)
     states = Counter(str(row["state"]) for row in rows.values())
     planned.pending += states[State.PENDING]
     planned.failed += states[State.FAILED]
@@ -135,9 +136,12 @@ def _within(content: Mapping[int, Content], room: int | None) -> Mapping[int, Co
 
 
 def _insert(
-    edition: Edition, rows: Mapping[int, Mapping[str, object]], content: Mapping[int, Content], planned: Planned
+    edition: Edition,
+    rows: Mapping[int, Mapping[str, object]],
+    picks: Mapping[int, Mapping[str, object]],
+    planned: Planned,
 ) -> None:
-    """Insert the rows of a batch, {reader's id: row}, with a chunk and picks for those that are to be sent."""
+    """Insert the rows of a batch, {reader's id: row}, with a chunk and ``picks`` for those that are to be sent."""
     to_send = {pk for pk, row in rows.items() if row["state"] == State.PENDING}
     chunk_id = None
     if to_send:
@@ -155,8 +159,8 @@ def _insert(
         for pk, row in rows.items()
     ]
     ids = {pk: id_ for id_, pk in bulk.insert(Delivery, values, returning=["id", "subscriber_id"])}
-    picks = [{**_picks(content[pk]), "delivery": ids[pk]} for pk in to_send]
-    bulk.insert(DeliveryPicks, picks, returning=["delivery_id"])
+    chosen = [{**picks[pk], "delivery": ids[pk]} for pk in to_send]
+    bulk.insert(DeliveryPicks, chosen, returning=["delivery_id"])
 
 
 def _row(due: Due, content: Content) -> dict[str, object]:
@@ -179,7 +183,7 @@ def _still_wanted(edition: Edition, ids: Collection[int]) -> set[int]:
     return set(readers.values_list("pk", flat=True)) - set(known)
 
 
-def _picks(content: Content) -> dict[str, object]:
+def _picks(content: Content, *, is_first: bool) -> dict[str, object]:
     selection = content.selection
     return {
         "form": content.form,
@@ -198,5 +202,6 @@ def _picks(content: Content) -> dict[str, object]:
             "matched": selection.matched,
             "muted": selection.muted,
             "sent_before": selection.sent_before,
+            "is_first": is_first,
         },
     }

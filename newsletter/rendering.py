@@ -47,7 +47,9 @@ class Digest:
     sections: tuple[Section, ...]
     checked: tuple[str, ...]
     why_you_get_this: str
+    welcome: str
     links: tuple[Link, ...]
+    mail_url: str
     preferences_url: str
     unsubscribe_url: str
     is_sample: bool
@@ -65,14 +67,14 @@ class Span:
 class Material:
     """What the digests of some deliveries are made of, read once for all of them; editions newest first.
 
-    ``upvotes`` are those at an edition's closing, by edition and paper, so that a digest stays the
-    same while they grow; ``version`` is that of the templates. What several digests share is made
-    once for each language.
+    ``votes`` are the upvotes at an edition's closing and those gained in the day before, by edition and
+    paper, so that a digest stays the same while they grow; ``version`` is that of the templates. What
+    several digests share is made once for each language.
     """
 
     papers: Mapping[int, Paper]
     list_dates: Mapping[int, dt.date]
-    upvotes: Mapping[tuple[int, int], int | None]
+    votes: Mapping[tuple[int, int], tuple[int | None, int]]
     editions: Sequence[Edition]
     version: str
     samples: frozenset[int]
@@ -84,7 +86,7 @@ class Material:
         key = (edition.pk, paper_id, language)
         if key not in self._cards:
             listed_on = self.list_dates.get(paper_id, edition.date)
-            self._cards[key] = card(self.papers[paper_id], listed_on, self.upvotes.get(key[:2]))
+            self._cards[key] = card(self.papers[paper_id], listed_on, *self.votes.get(key[:2], (None, 0)))
         return self._cards[key]
 
     def span(self, delivery: Delivery, language: str) -> Span:
@@ -106,10 +108,10 @@ def material(deliveries: Collection[Delivery]) -> Material:
         date__gte=min((delivery.covers_from for delivery in deliveries), default=dt.date.max),
         date__lte=max((delivery.edition.date for delivery in deliveries), default=dt.date.min),
     )
-    upvotes = {(edition, paper): n for edition, paper, n in rows.values_list("edition", "paper", "upvotes")}
+    votes = {row[:2]: row[2:] for row in rows.values_list("edition", "paper", "upvotes", "gained")}
     papers = Paper.objects.in_bulk(ids)
     samples = frozenset(pk for pk, paper in papers.items() if paper.is_sample)
-    return Material(papers, dict(listings), upvotes, list(editions), template_version(), samples)
+    return Material(papers, dict(listings), votes, list(editions), template_version(), samples)
 
 
 def template_version() -> str:
@@ -129,6 +131,7 @@ def digest(delivery: Delivery, of: Material | None = None) -> Digest:
     sections = _sections(picks, functools.partial(of.card, delivery.edition, language=language))
     titles = [entry.card.title for section in sections for entry in section.entries]
     said = _coverage(delivery, picks, span.editions)
+    mail_url = tokens.token_link("digest", delivery.token)
     preferences_url = tokens.token_link("preferences", delivery.token)
     unsubscribe_url = tokens.token_link("subscribers:unsubscribe", delivery.subscriber.unsubscribe_token)
     return Digest(
@@ -141,7 +144,14 @@ def digest(delivery: Delivery, of: Material | None = None) -> Digest:
         sections=sections,
         checked=tuple(filter(None, [_counts(picks), *span.checked])),
         why_you_get_this=_why_you_get_this(delivery.subscriber),
-        links=(Link(_("Preferences"), preferences_url), Link(_("Unsubscribe"), unsubscribe_url)),
+        welcome=_welcome() if picks.counts.get("is_first") else "",
+        links=(
+            Link(_("View in browser"), mail_url),
+            Link(_("Preferences"), preferences_url),
+            Link(_("Pause"), f"{preferences_url}#pause"),
+            Link(_("Unsubscribe"), unsubscribe_url),
+        ),
+        mail_url=mail_url,
         preferences_url=preferences_url,
         unsubscribe_url=unsubscribe_url,
         is_sample=not of.samples.isdisjoint(picks.paper_ids),
@@ -150,8 +160,9 @@ def digest(delivery: Delivery, of: Material | None = None) -> Digest:
 
 def _sections(picks: DeliveryPicks, card_of: Callable[[int], Card]) -> tuple[Section, ...]:
     entries: dict[str, list[Entry]] = {"for_you": [], "trending": []}
+    numbers = {interest: number for number, interest in enumerate(picks.interests, start=1)}
     for pick in picks.details:
-        why = tuple([why_line(evidence) for evidence in pick["why"]])
+        why = tuple([why_line(evidence, numbers[evidence["interest"]]) for evidence in pick["why"]])
         entries[pick["section"]].append(Entry(card_of(pick["paper"]), why))
     matched, trending = tuple(entries["for_you"]), tuple(entries["trending"])
     intro = "" if matched else _("None of the new papers matches your interests. These are the most talked about.")
@@ -160,6 +171,13 @@ def _sections(picks: DeliveryPicks, card_of: Callable[[int], Card]) -> tuple[Sec
         Section("trending", _("Trending today"), intro, trending),
     )
     return tuple([section for section in sections if section.entries])
+
+
+def _welcome() -> str:
+    return _(
+        "Welcome! This is your first digest. The links under each paper make the next one fit you better:"
+        " more like this, less like this, or hide an interest."
+    )
 
 
 def _subject(titles: Sequence[str], editions: Sequence[Edition]) -> str:

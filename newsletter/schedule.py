@@ -117,11 +117,15 @@ class ClosedEdition:
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """A digest to be made: recorded under ``edition_date``, of all editions since ``covers_from``."""
+    """A digest to be made: recorded under ``edition_date``, of all editions since ``covers_from``.
+
+    ``is_first`` says that the reader has had none before.
+    """
 
     edition_date: dt.date
     covers_from: dt.date
     local_date: dt.date
+    is_first: bool = False
 
 
 def due(
@@ -148,7 +152,7 @@ def due(
         return None
     covered = newer[-COVERED:]
     first = covered[0] if last else next((e for e in reversed(covered) if e.new_count), covered[-1])
-    return Due(covered[-1].date, first.date, local_date)
+    return Due(covered[-1].date, first.date, local_date, is_first=last is None)
 
 
 def _slot_has_come(

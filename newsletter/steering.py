@@ -43,11 +43,6 @@ def _last_papers(reader: Subscriber) -> list[Paper]:
     return [papers[pk] for pk in ids if pk in papers]
 
 
-def interests_of(picks: DeliveryPicks) -> list[str]:
-    """Return the interests that a digest names, each once in the order of the mail: its links count from 1."""
-    return list(dict.fromkeys(why["interest"] for pick in picks.details for why in pick["why"]))
-
-
 def interests_behind(picks: DeliveryPicks, paper: Paper) -> list[str]:
     """Return the interests for which a paper stands in a digest."""
     return [why["interest"] for pick in picks.details if pick["paper"] == paper.pk for why in pick["why"]]

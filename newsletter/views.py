@@ -139,7 +139,7 @@ def like_paper(request: HttpRequest, delivery: Delivery, direction: str, arxiv_i
 @steers
 def mute_interest(request: HttpRequest, delivery: Delivery, number: int) -> HttpResponse:
     """Mute or leave the interest that the digest names as its ``number``-th, and take it back."""
-    named = steering.interests_of(delivery.picks)
+    named = delivery.picks.interests
     if not 1 <= number <= len(named):
         return _unknown(request)
     return _change(request, delivery, named[number - 1])

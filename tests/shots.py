@@ -103,7 +103,7 @@ def body(mail: EmailMessage, kind: str) -> str:
 
 
 def link(mail: EmailMessage, path: str) -> str:
-    found = re.search(rf"https?://\S+/{path}\S*", body(mail, "plain"))
+    found = re.search(rf"https?://\S+/{path}[^\s#]*", body(mail, "plain"))
     assert found is not None, path
     return found[0]
 
@@ -142,7 +142,7 @@ def shoot_pages(page: Page, site: Site) -> None:
     page.click("main form button")
     shoot(page, "page-confirmed")
     digest = site.mails()["several-interests"]
-    preferences = link(digest, "m/")
+    preferences = link(digest, r"m/[\w-]+/preferences")
     shoot_at(page, preferences, "page-preferences")
     shoot_steering(page, preferences.removesuffix("preferences"), arxiv_id(digest))
     shoot_at(page, link(digest, "u/"), "page-unsubscribe")

@@ -1,6 +1,7 @@
 """What a digest says: the same however often it is made, and whatever a source wrote."""
 
 import datetime as dt
+import re
 from typing import Any
 
 import pytest
@@ -34,7 +35,7 @@ def make(*papers: Paper, matched: int = 0, form: str = "digest", edition: Editio
     """A delivery whose first ``matched`` papers are for the reader, the others trending."""
     edition = edition or make_edition(D, papers=papers, coverage=[note(new=len(papers))])
     delivery = make_delivery(edition, **fields)
-    why = [{"interest": "robots", "field": "title", "text": "On robots that fold", "marks": [[3, 9]]}]
+    why = [{"interest": "robots", "field": "abstract", "text": "On robots that fold", "marks": [[3, 9]]}]
     DeliveryPicks.objects.create(
         delivery=delivery,
         form=form,
@@ -70,8 +71,52 @@ def test_the_evidence_is_marked_where_it_stands():
     digest = rendering.digest(make(make_paper(), matched=1))
 
     [why] = digest.sections[0].entries[0].why
-    assert (why.interest, why.field) == ("robots", "title")
+    assert (why.interest, why.place, why.number) == ("robots", "in the abstract:", 1)
     assert [(s.text, s.is_marked) for s in why.segments] == [("On ", False), ("robots", True), (" that fold", False)]
+
+
+def test_of_the_title_which_stands_above_only_the_marked_words_are_repeated():
+    line = cards.why_line(
+        {"interest": "robots", "field": "title", "text": "Robots that teach robots", "marks": [(0, 6), (18, 24)]}, 1
+    )
+
+    assert line.place == "in the title:"
+    assert "".join(segment.text for segment in line.segments) == "Robots … robots"
+
+
+def test_every_card_says_how_many_upvotes_it_gained():
+    paper = make_paper(upvotes=94)
+    edition = make_edition(D, papers=(paper,))
+    EditionPaper.objects.update(gained=38)
+
+    message = messages.message(make(paper, edition=edition))
+
+    assert "94 upvotes, 38 more in a day" in str(message.body)
+    assert "94 upvotes, 38 more in a day" in str(message.alternatives[0][0])
+
+
+def test_each_paper_can_be_steered_and_each_interest_hidden(client):
+    papers = [make_paper(arxiv_id="2607.00001"), make_paper(arxiv_id="math.GT/0309136")]
+    delivery = make(*papers, matched=1, subscriber=make_subscriber(interests=("robots",)))
+    message = messages.message(delivery)
+    html, base = str(message.alternatives[0][0]), f"{URL}/m/{delivery.token}/"
+
+    wanted = {
+        *(f"{base}{way}/{paper.arxiv_id}" for way in ("more", "less") for paper in papers),
+        *(f"{base}{way}" for way in ("", "mute/1", "preferences", "preferences#pause")),
+    }
+
+    assert set(re.findall(rf'href="({re.escape(base)}[^"]*)"', html)) == wanted
+    assert {client.get(link.removeprefix(URL)).status_code for link in wanted} == {200}
+    assert all(f"\n{link}\n" in str(message.body) for link in wanted)
+
+
+def test_a_readers_first_digest_welcomes_them():
+    first, second = make(make_paper()), make(make_paper(), edition=make_edition(D + DAY))
+    first.picks.counts["is_first"] = True
+
+    assert "Welcome! This is your first digest." in str(messages.message(first).body)
+    assert "Welcome" not in str(messages.message(second).body)
 
 
 @pytest.mark.parametrize(

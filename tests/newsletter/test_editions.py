@@ -154,6 +154,7 @@ def test_rows_are_ranked_by_their_score_at_the_closing():
     assert [row.paper_id for row in rows] == [papers[1].pk, papers[2].pk, papers[0].pk]
     assert [row.rank for row in rows] == [1, 2, 3]
     assert rows[0].score == pytest.approx(sum(rows[0].parts.values()))
+    assert [row.gained for row in rows] == [0, 0, 4]
     assert rows[2].parts["growth"] > 0
     assert rows[0].upvotes == 50
 

@@ -60,7 +60,7 @@ def test_a_new_reader_gets_a_pending_row_in_a_chunk():
     assert [pick["section"] for pick in delivery.picks.details] == ["for_you", "trending"]
     [why] = delivery.picks.details[0]["why"]
     assert (why["interest"], why["field"]) == ("diffusion models", "title")
-    assert delivery.picks.counts == {"considered": 2, "matched": 1, "muted": 0, "sent_before": 0}
+    assert delivery.picks.counts == {"considered": 2, "matched": 1, "muted": 0, "sent_before": 0, "is_first": True}
     edition.refresh_from_db()
     assert edition.state == "sending"
 

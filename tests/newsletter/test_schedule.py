@@ -162,13 +162,13 @@ def test_a_reader_without_any_digest_is_due_at_once_from_the_newest_edition_that
 
     found = due(reader(hour=23), None, closed, at("2026-06-30T05:00"))
 
-    assert found == Due(day("2026-06-30"), day("2026-06-28"), day("2026-06-30"))
+    assert found == Due(day("2026-06-30"), day("2026-06-28"), day("2026-06-30"), is_first=True)
 
 
 def test_a_first_digest_without_any_new_paper_covers_the_newest_edition():
     found = due(reader(), None, editions("2026-06-25", 3, new=0), at("2026-06-27T05:00"))
 
-    assert found == Due(day("2026-06-27"), day("2026-06-27"), day("2026-06-27"))
+    assert found == Due(day("2026-06-27"), day("2026-06-27"), day("2026-06-27"), is_first=True)
 
 
 def test_a_reader_whose_delivery_came_too_late_does_not_wait_for_their_hour():
