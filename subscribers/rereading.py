@@ -3,6 +3,7 @@
 A migration runs this whenever ``query.VERSION`` rises, so the models are those of its state.
 """
 
+from collections import defaultdict
 from collections.abc import Collection, Iterator
 from typing import Any
 
@@ -20,16 +21,16 @@ def reread(apps: Any, schema_editor: Any = None) -> None:  # noqa: ARG001 - the 
     ``QueryError`` with the follow if that cannot be read either: nothing is dropped.
     """
     interests, follows = (apps.get_model("subscribers", name).objects for name in ("Interest", "Follow"))
-    outdated = follows.filter(interest__version__lt=query.VERSION).select_related("interest").order_by("pk")
-    last = 0
-    while rows := list(outdated.filter(pk__gt=last)[:BATCH]):
+    outdated = follows.filter(interest__version__lt=query.VERSION).select_related("interest")
+    # Moved or deleted, none is found again; those of one interest are moved together.
+    while rows := list(outdated.order_by("interest", "pk")[:BATCH]):
         _move(interests, follows, rows)
-        last = rows[-1].pk
     interests.filter(version__lt=query.VERSION).delete()
 
 
 def _move(interests: Any, follows: Any, rows: list[Any]) -> None:
     """Tie ``rows`` to the interests of today's reading."""
+    wordings = {row.pk: row.wording for row in rows}
     wanted = [_reworded(row) for row in rows]
     made = _made(interests, set(wanted))
     for row, canonical in zip(rows, wanted, strict=True):
@@ -37,21 +38,30 @@ def _move(interests: Any, follows: Any, rows: list[Any]) -> None:
     there = follows.filter(interest__in=made.values(), subscriber__in={row.subscriber_id for row in rows})
     lost = {row.pk for row in _giving_way([*there, *rows])}
     follows.filter(pk__in=lost).delete()
-    follows.bulk_update([row for row in rows if row.pk not in lost], ["interest", "wording"], batch_size=500)
+    kept: dict[int, list[Any]] = defaultdict(list)
+    for row in rows:
+        if row.pk not in lost:
+            kept[row.interest_id].append(row)
+    for interest, group in kept.items():
+        follows.filter(pk__in=[row.pk for row in group]).update(interest=interest)
+    follows.bulk_update(
+        [row for group in kept.values() for row in group if row.wording != wordings[row.pk]], ["wording"]
+    )
 
 
 def _reworded(row: Any) -> str:
     """Return the canonical form of the row's wording, which is changed if it must be."""
-    try:
-        return query.parse(row.wording).canonical
-    except query.QueryError:
-        # In lower case there is no operator in it.
-        row.wording = row.interest.canonical.lower()
-    try:
-        return query.parse(row.wording).canonical
-    except query.QueryError as error:
-        error.add_note(f"This is what follow {row.pk} means: {row.wording!r}")
-        raise
+    meant = row.interest.canonical
+    for wording in (row.wording, meant, meant.lower()):  # in lower case there is no operator in it
+        try:
+            canonical = query.parse(wording).canonical
+        except query.QueryError as error:
+            refused = error
+        else:
+            row.wording = wording
+            return canonical
+    refused.add_note(f"This is what follow {row.pk} says: {row.wording!r}")
+    raise refused
 
 
 def _made(interests: Any, canonicals: Collection[str]) -> dict[str, int]:

@@ -77,7 +77,7 @@ def test_a_wording_that_cannot_be_read_is_named_and_nothing_is_dropped():
     with pytest.raises(query.QueryError) as caught:
         reread(apps)
 
-    assert caught.value.__notes__ == [f"This is what follow {row.pk} means: '\"unclosed'"]
+    assert caught.value.__notes__ == [f"This is what follow {row.pk} says: '\"unclosed'"]
     assert Follow.objects.get() == row
 
 
