@@ -6,18 +6,23 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 
-from django.db.models import Max, prefetch_related_objects
+from django.db.models import Max
 
 from newsletter import editions
 from newsletter.coverage import failed_sources
 from newsletter.models import Delivery, DeliveryPicks, Edition, EditionPaper
 from newsletter.schedule import COVERED, Due
-from papers.index import PaperIndex
+from papers.archive import document
+from papers.index import Document
+from papers.models import Paper
 from papers.search import build_index
-from subscribers.interests import wishes
+from subscribers.candidates import Candidates
+from subscribers.interests import wishes_of
 from subscribers.models import Subscriber
-from subscribers.selection import Preferences, Selection, select
+from subscribers.selection import Preferences, Reader, Selection, select_all
+from subscribers.votes import opinions
 
 logger = logging.getLogger(__name__)
 
@@ -36,8 +41,7 @@ class Covered:
     of the edition with which that failure began.
     """
 
-    index: PaperIndex
-    trending: Mapping[int, float]
+    candidates: Candidates
     has_new: bool
     failed_since: dt.date | None
 
@@ -59,6 +63,7 @@ class Book:
         self.edition = edition
         self.editions = list(editions.closed().filter(date__lte=edition.date)[: 2 * COVERED])[::-1]
         self._covered: dict[dt.date, Covered] = {}
+        self.documents: dict[int, Document] = {}
 
     @cached_property
     def rows(self) -> list[EditionPaper]:
@@ -73,13 +78,19 @@ class Book:
         shared = EditionPaper.objects.filter(paper__in=[row.paper_id for row in self.rows])
         return list(shared.order_by().values_list("edition_id", flat=True).distinct())
 
+    def read(self, papers: Collection[int]) -> None:
+        """Read those papers that readers voted on and that were not read before into ``documents``."""
+        if new := set(papers) - self.documents.keys():
+            self.documents |= {paper.pk: document(paper) for paper in Paper.objects.filter(pk__in=new)}
+
     def covered(self, since: dt.date) -> Covered:
         if since not in self._covered:
             rows = [row for row in self.rows if row.new_on >= since]
             span = [edition for edition in self.editions if edition.date >= since]
             self._covered[since] = Covered(
-                index=build_index(row.paper for row in rows),
-                trending={row.paper_id: row.score for row in rows},
+                candidates=Candidates(
+                    build_index(row.paper for row in rows), {row.paper_id: row.score for row in rows}
+                ),
                 has_new=any(edition.new_count for edition in span),
                 failed_since=self._failed_since(span),
             )
@@ -98,37 +109,67 @@ class Book:
 
 def contents(book: Book, batch: Iterable[tuple[Subscriber, Due]]) -> dict[int, Content]:
     """Return what each reader's digest is, by the reader's id; the number of queries does not grow with them."""
+    batch = list(batch)
     readers = [reader for reader, _ in batch]
     if book.edition.state == Edition.State.CANCELLED:
         return {reader.pk: Content(reason=Reason.CANCELLED) for reader in readers}
-    prefetch_related_objects(readers, "follows")
-    sent, told = _sent_before(book, readers), _told(book, readers)
+    told = _told(book, readers)
+    found: dict[int, Content] = {}
+    wanted = _wanted(book, readers)
+    for since in sorted({due.covers_from for _, due in batch}):
+        covered, group = book.covered(since), [reader for reader, due in batch if due.covers_from == since]
+        if covered.has_new:
+            found |= _selected(covered.candidates, {reader.pk: wanted[reader.pk] for reader in group})
+        else:
+            found |= {reader.pk: _without_papers(reader, covered, told.get(reader.pk)) for reader in group}
+    return found
+
+
+def _without_papers(reader: Subscriber, covered: Covered, told_on: dt.date | None) -> Content:
+    """Decide on a digest without a new paper; ``told_on`` is the edition of the last mail about a failed source."""
+    is_told = covered.failed_since and told_on and told_on >= covered.failed_since
+    if covered.failed_since and reader.wants_late_notice and not is_told:
+        return Content(Form.SOURCE_LATE)
+    return Content(reason=Reason.NOTHING_NEW)
+
+
+def _selected(candidates: Candidates, readers: Mapping[int, Reader]) -> dict[int, Content]:
+    """Choose the papers of all these readers at once, and one by one if that fails for any of them."""
+    try:
+        chosen = select_all(candidates, list(readers.values()))
+    except Exception as error:  # the boundary: one reader's broken interest stops nobody else's digest
+        if len(readers) > 1:
+            return {
+                pk: content
+                for pk, reader in readers.items()
+                for content in _selected(candidates, {pk: reader}).values()
+            }
+        logger.exception("reader %s: no digest could be chosen", *readers)
+        failure = Content(error=f"no digest could be chosen: {type(error).__name__}: {error}"[:500])
+        return dict.fromkeys(readers, failure)
     return {
-        reader.pk: _content_or_error(reader, book.covered(due.covers_from), sent[reader.pk], told.get(reader.pk))
-        for reader, due in batch
+        pk: Content(selection=selection, reason="" if selection.picks else Reason.NO_MATCH)
+        for pk, selection in zip(readers, chosen, strict=True)
     }
 
 
-def _content_or_error(reader: Subscriber, covered: Covered, sent: Collection[int], told_on: dt.date | None) -> Content:
-    try:
-        return _content(reader, covered, sent, told_on)
-    except Exception as error:  # the boundary: one reader's broken interest stops nobody else's digest
-        logger.exception("reader %s: no digest could be chosen", reader.pk)
-        return Content(error=f"no digest could be chosen: {type(error).__name__}: {error}"[:500])
-
-
-def _content(reader: Subscriber, covered: Covered, sent: Collection[int], told_on: dt.date | None) -> Content:
-    """Decide on one reader's digest; ``told_on`` is the edition of their last mail about a failed source."""
-    if not covered.has_new:
-        is_told = covered.failed_since and told_on and told_on >= covered.failed_since
-        if covered.failed_since and reader.wants_late_notice and not is_told:
-            return Content(Form.SOURCE_LATE)
-        return Content(reason=Reason.NOTHING_NEW)
-    wanted = Preferences(
-        reader.paper_count, reader.trending_weight, reader.wants_trending, reader.wants_trending_if_no_match
-    )
-    selection = select(covered.index, covered.trending, wishes(reader), wanted, sent_before=sent)
-    return Content(selection=selection, reason="" if selection.picks else Reason.NO_MATCH)
+def _wanted(book: Book, readers: Collection[Subscriber]) -> Mapping[int, Reader]:
+    """Return what each reader asked for and had."""
+    ids = [reader.pk for reader in readers]
+    wishes, sent, thoughts = wishes_of(ids), _sent_before(book, readers), opinions(ids)
+    book.read({paper for opinion in thoughts.values() for paper in chain(*opinion)})
+    return {
+        reader.pk: Reader(
+            wishes[reader.pk],
+            Preferences(
+                reader.paper_count, reader.trending_weight, reader.wants_trending, reader.wants_trending_if_no_match
+            ),
+            sent[reader.pk],
+            liked=[book.documents[paper] for paper in thoughts[reader.pk].liked],
+            disliked=[book.documents[paper] for paper in thoughts[reader.pk].disliked],
+        )
+        for reader in readers
+    }
 
 
 def _sent_before(book: Book, readers: Collection[Subscriber]) -> Mapping[int, set[int]]:

@@ -4,7 +4,7 @@ import datetime as dt
 import logging
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from itertools import islice
 
 from django.db import transaction
@@ -193,7 +193,7 @@ def _picks(content: Content, *, is_first: bool) -> dict[str, object]:
                 "paper": pick.paper_id,
                 "section": pick.section,
                 "score": round(pick.score, 4),
-                "why": [asdict(why) for why in pick.why],
+                "why": [why._asdict() for why in pick.why],
             }
             for pick in selection.picks
         ],

@@ -1,6 +1,7 @@
 """What a reader asked for: distinct queries, shared by all who follow them in their own words."""
 
-from collections.abc import Collection, Iterable
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
@@ -99,17 +100,18 @@ def delete_orphans(canonicals: Collection[str] | None = None) -> int:
 
 
 def wishes(subscriber: Subscriber) -> list[Wish]:
-    """Return what the reader follows as ``selection.select`` takes it, oldest first."""
-    return [
-        Wish(
-            wording=row.wording,
-            query=query.parse(row.wording),
-            weight=row.weight,
-            is_starred=row.is_starred,
-            is_muted=row.is_muted,
-        )
-        for row in subscriber.follows.all()
-    ]
+    """Return what the reader follows as ``selection`` takes it, oldest first."""
+    return wishes_of([subscriber.pk])[subscriber.pk]
+
+
+def wishes_of(readers: Collection[int]) -> Mapping[int, list[Wish]]:
+    """Return what each of the readers follows, by their ids, in one query."""
+    wanted: defaultdict[int, list[Wish]] = defaultdict(list)
+    columns = ("wording", "interest__canonical", "weight", "is_starred", "is_muted")
+    follows = Follow.objects.filter(subscriber__in=readers).order_by("pk").values_list("subscriber", *columns)
+    for reader, *follow in follows:
+        wanted[reader].append(Wish(*follow))
+    return wanted
 
 
 def _by_canonical(wordings: Iterable[str], *, is_muted: bool = False) -> dict[str, str]:

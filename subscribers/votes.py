@@ -1,7 +1,20 @@
 """A reader's thumbs: what they want more of, and what they want less of."""
 
+from collections import defaultdict
+from collections.abc import Collection, Mapping
+from typing import NamedTuple
+
 from papers.models import Paper
 from subscribers.models import Interest, Subscriber, Vote
+
+MOST_HEEDED = 50  # thumbs of one reader, the newest
+
+
+class Opinion(NamedTuple):
+    """The papers that a reader wants more and less of, by their ids, the newest thumbs first."""
+
+    liked: list[int]
+    disliked: list[int]
 
 
 def vote(subscriber: Subscriber, paper: Paper, *, is_up: bool, about: Interest | None = None) -> Vote:
@@ -13,3 +26,12 @@ def vote(subscriber: Subscriber, paper: Paper, *, is_up: bool, about: Interest |
 def take_back(subscriber: Subscriber, paper: Paper) -> bool:
     """Forget the reader's opinion of a paper; False where there is none."""
     return bool(Vote.objects.filter(subscriber=subscriber, paper=paper).delete()[0])
+
+
+def opinions(readers: Collection[int]) -> Mapping[int, Opinion]:
+    """Return what each of the readers thinks, by their ids, in one query."""
+    found: defaultdict[int, Opinion] = defaultdict(lambda: Opinion([], []))
+    votes = Vote.objects.filter(subscriber__in=readers).order_by("-at", "-pk")
+    for reader, paper, is_up in votes.values_list("subscriber", "paper", "is_up"):
+        (found[reader].liked if is_up else found[reader].disliked).append(paper)
+    return found

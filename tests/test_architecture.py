@@ -31,7 +31,12 @@ PURE = {
     "papers.ranking",
     "papers.matching",
     "papers.trending",
+    "subscribers.candidates",
+    "subscribers.fanout",
+    "subscribers.loops",
+    "subscribers.places",
     "subscribers.selection",
+    "subscribers.sketches",
     "newsletter.schedule",
 }
 IMPURE_IMPORTS = ("django.db", "django.conf", "django.apps", "django.contrib", "django.utils.timezone", "os")

@@ -10,7 +10,9 @@ from django.utils import timezone
 
 from newsletter.models import Delivery, Edition, EditionPaper
 from newsletter.planning import plan
-from subscribers.models import Subscriber
+from papers.models import Paper
+from subscribers.models import Interest, Subscriber
+from subscribers.votes import vote
 from tests.factories import make_digest, make_edition, make_paper, make_subscriber
 
 pytestmark = pytest.mark.django_db
@@ -265,13 +267,30 @@ def test_the_papers_of_a_cancelled_edition_come_with_the_next():
 def test_an_interest_that_cannot_be_read_is_that_readers_failure():
     edition = edition_of("Robots")
     broken, fine = make_subscriber(interests=("robots",)), make_subscriber()
-    broken.follows.update(wording='"never closed')
+    Interest.objects.filter(follows__subscriber=broken).update(canonical='"never closed')
 
     planned = plan(edition, SEVEN)
 
     assert (row(broken).state, row(fine).state) == ("failed", "pending")
     assert "no digest could be chosen" in row(broken).error
     assert planned.failed == 1
+
+
+def test_thumbs_move_what_is_like_the_paper_they_were_for_and_a_thumb_down_keeps_the_paper_away():
+    edition = edition_of("Robots that dance", "Robots that grasp fruit", "Robots that sleep")
+    asleep = Paper.objects.get(title="Robots that sleep")
+    dancer, grasper = [make_subscriber(interests=("robots",), trending_weight=0) for _ in range(2)]
+    vote(dancer, make_paper(title="On how to dance"), is_up=True)
+    vote(grasper, make_paper(title="On how to grasp fruit"), is_up=True)
+    vote(grasper, asleep, is_up=False)
+
+    plan(edition, SEVEN)
+
+    first, second = [Paper.objects.in_bulk(row(reader).picks.paper_ids) for reader in (dancer, grasper)]
+    assert first[row(dancer).picks.paper_ids[0]].title == "Robots that dance"
+    assert second[row(grasper).picks.paper_ids[0]].title == "Robots that grasp fruit"
+    assert asleep.pk in first
+    assert asleep.pk not in second
 
 
 # Older editions ---------------------------------------------------------------------------------

@@ -126,4 +126,4 @@ def test_wishes_are_the_follows_as_the_selection_takes_them():
 
     assert (robots.wording, robots.weight, robots.is_starred, robots.is_muted) == ("robots", 2.0, True, False)
     assert (surveys.wording, surveys.is_muted) == ("surveys", True)
-    assert robots.query.canonical != surveys.query.canonical
+    assert (robots.canonical, surveys.canonical) == ("robot", "survey")

@@ -142,3 +142,12 @@ def test_the_number_of_queries_does_not_grow_with_the_papers(django_assert_max_n
 
     with django_assert_max_num_queries(10):
         preview("--interest", "robots")
+
+
+def test_a_list_may_be_longer_than_any_mail():
+    for n in range(60):
+        make_paper(list_date=FIRST, title="Robots" if n < 40 else "Graphs")
+
+    data = preview("--interest", "robots", "--limit", "50")
+
+    assert [bool(paper["why"]) for paper in data["papers"]] == [True] * 40 + [False] * 10

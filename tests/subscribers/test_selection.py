@@ -1,19 +1,24 @@
 """A reader's papers: answers first, each list scaled for the reader, mutes and repetitions out, places kept."""
 
+import random
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from papers.index import Document, PaperIndex
+from papers.matching import match
 from papers.query import parse
 from papers.ranking import answers, hides
-from subscribers.selection import Preferences, Wish, select
+from subscribers.candidates import Candidates
+from subscribers.fanout import WORTH_COMPILING
+from subscribers.selection import Preferences, Reader, Wish, select, select_all
 
 WORDS = ["robot", "graph", "agent", "survey"]
 
 
 def wish(wording, **fields):
-    return Wish(wording=wording, query=parse(wording), **fields)
+    return Wish(wording, parse(wording).canonical, **fields)
 
 
 def index_of(*titles):
@@ -203,33 +208,129 @@ some_preferences = st.builds(
 
 
 def slowly(index, trending, wishes, preferences, sent):
-    """The rules once more, as they are written and one paper at a time."""
+    """The rules once more, as they are written: the papers that are left, each one's score, the starred, the room."""
     liked = [w for w in wishes if not w.is_muted]
-    hidden = {paper for w in wishes if w.is_muted for paper in hides(index, w.query)} | sent
+    hidden = {paper for w in wishes if w.is_muted for paper in hides(index, parse(w.wording))} | sent
     papers = [paper for paper in sorted(index.documents) if paper not in hidden]
-    interest = {p: sum(w.weight * answers(index, w.query).get(p, 0) for w in liked) for p in papers}
+    interest = {p: sum(w.weight * answers(index, parse(w.wording)).get(p, 0) for w in liked) for p in papers}
     top, loudest = max(interest.values(), default=0) or 1, max((trending[p] for p in papers), default=0) or 1
     part = preferences.trending_weight
     score = {p: ((100 - part) * (interest[p] / top) + part * (trending[p] / loudest)) / 100 for p in papers}
-    starred = {p for w in liked if w.is_starred for p in answers(index, w.query)}
-    ours = sorted((p for p in papers if interest[p]), key=lambda p: (p not in starred, -score[p], -trending[p], p))
+    starred = {p for w in liked if w.is_starred for p in answers(index, parse(w.wording))}
     n = preferences.paper_count
-    ours = ours[: n - (0 if n < 3 or not preferences.wants_trending else 1 if n < 7 else 3)]
-    wanted = preferences.wants_trending if ours else preferences.wants_trending_if_no_match
-    rest = sorted((p for p in papers if p not in ours), key=lambda p: (-trending[p], p))
-    return ours, rest[: n - len(ours)] if wanted else []
+    room = n - (0 if n < 3 or not preferences.wants_trending else 1 if n < 7 else 3)
+    return score, {p for p in papers if interest[p]}, starred, room
 
 
 @given(titles, some_wishes, scores, some_preferences, st.sets(st.integers(1, 12), max_size=4))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_the_selection_is_what_the_rules_say(titles, wishes, trending, preferences, sent):
     index = index_of(*titles)
     by_id = dict(enumerate(trending, start=1))
 
     selection = select(index, by_id, wishes, preferences, sent_before=sent)
 
-    for_you, rest = slowly(index, by_id, wishes, preferences, sent)
-    assert (chosen(selection, "for_you"), chosen(selection, "trending")) == (for_you, rest)
+    score, matched, starred, room = slowly(index, by_id, wishes, preferences, sent)
+    for_you, rest = chosen(selection, "for_you"), chosen(selection, "trending")
+    assert set(for_you) <= matched
+    assert len(for_you) == min(len(matched), room)
+    assert len(starred & set(for_you)) == min(len(starred & matched), room)
+    reader = {pick.paper_id: pick.score for pick in selection.picks}
+    assert reader == pytest.approx({paper: score[paper] for paper in for_you + rest}, abs=1e-6)
+    assert for_you == sorted(for_you, key=lambda p: (p not in starred, -reader[p], -by_id[p], p))
+    wanted = preferences.wants_trending if for_you else preferences.wants_trending_if_no_match
+    left = sorted(score.keys() - set(for_you), key=lambda p: (-by_id[p], p))
+    assert rest == (left[: preferences.paper_count - len(for_you)] if wanted else [])
     assert chosen(selection) == for_you + rest
-    assert all(0 <= pick.score <= 1 for pick in selection.picks)
     assert all(pick.why for pick in selection.picks if pick.section == "for_you")
+
+
+# Variety and thumbs -----------------------------------------------------------------------------
+
+
+def test_of_too_many_answers_for_you_takes_those_that_have_less_in_common():
+    alike = ["Robots that grasp soft fruit", "Robots that grasp soft fruits", "Robots grasp soft fruit"]
+    index = index_of(*alike, "Robots that dance", "Robots in space")
+    trending = {1: 5, 2: 4, 3: 3, 4: 2, 5: 1}
+    wishes = [wish("robots")]
+
+    few = select(index, trending, wishes, Preferences(paper_count=4, trending_weight=100))
+    all_of_them = select(index, trending, wishes, Preferences(paper_count=7, wants_trending=False, trending_weight=100))
+
+    assert chosen(few, "for_you") == [1, 4, 5]
+    assert chosen(all_of_them) == [1, 2, 3, 4, 5]
+
+
+def test_starred_matches_are_taken_in_the_order_of_their_scores_however_alike_they_are():
+    index = index_of(*["Robots that grasp soft fruit"] * 3, "Robots that dance")
+
+    selection = select(
+        index, {1: 3, 2: 2, 3: 1}, [wish("robots", is_starred=True)], Preferences(paper_count=3, trending_weight=100)
+    )
+
+    assert chosen(selection, "for_you") == [1, 2]
+
+
+def selected(index, *readers):
+    return select_all(Candidates(index, {}), readers)
+
+
+def test_what_is_like_a_paper_voted_up_rises_and_what_is_like_one_voted_down_falls():
+    index = index_of("Robots that grasp fruit", "Robots that dance ballet", "Graphs")
+    fruit, ballet = Document(8, "Grasp fruit"), Document(9, "Dance ballet")
+    wishes, preferences = [wish("robots")], Preferences(trending_weight=0)
+
+    first, second = selected(
+        index,
+        Reader(wishes, preferences, liked=[fruit], disliked=[ballet]),
+        Reader(wishes, preferences, liked=[ballet], disliked=[fruit]),
+    )
+
+    assert chosen(first, "for_you") == [1, 2]
+    assert chosen(second, "for_you") == [2, 1]
+
+
+def test_a_paper_that_was_voted_down_is_left_out_of_every_section():
+    index = index_of("Robots", "Robots", "Graphs")
+
+    (selection,) = selected(index, Reader([wish("robots")], disliked=[index.documents[1], index.documents[3]]))
+
+    assert chosen(selection) == [2]
+
+
+# Batches ----------------------------------------------------------------------------------------
+
+
+def test_a_reader_gets_the_same_in_a_batch_of_any_size():
+    pytest.importorskip("numba", reason="without numba (the extra `fast`) all batches run the same code")
+    draw = random.Random(4)
+    index = index_of(*(" ".join(draw.choices([*WORDS, "deep", "sparse"], k=4)) for _ in range(60)))
+    trending = {paper: draw.choice([0, 1, 2.5, 7]) for paper in index.documents}
+    readers = [
+        Reader(
+            [wish(word, weight=draw.choice([1, 2]), is_muted=draw.random() < 0.2) for word in draw.sample(WORDS, 3)],
+            Preferences(draw.randint(1, 25), draw.choice([0, 30, 100]), draw.random() < 0.7, draw.random() < 0.7),
+            sent_before=draw.sample(range(1, 60), 5),
+            liked=[index.documents[draw.randint(1, 60)]] if draw.random() < 0.2 else [],
+        )
+        for _ in range(WORTH_COMPILING)
+    ]
+    candidates = Candidates(index, trending)
+
+    together = select_all(candidates, readers)
+
+    assert together == [select_all(candidates, [reader])[0] for reader in readers]
+
+
+def test_interests_are_matched_once_however_many_batches_ask():
+    asked: list[str] = []
+
+    def counting(index, queries):
+        asked.extend(query.canonical for query in queries)
+        return match(index, queries)
+
+    candidates = Candidates(index_of("Robots", "Graphs"), {}, counting)
+    for _ in range(2):
+        select_all(candidates, [Reader([wish("robot")]), Reader([wish("Robots"), wish("graphs", is_muted=True)])])
+
+    assert asked == ["robot"]

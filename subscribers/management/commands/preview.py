@@ -53,7 +53,7 @@ def _count(text: str) -> int:
 
 def _wish(text: str, *, is_muted: bool = False) -> Wish:
     try:
-        return Wish(text, (parse_mute if is_muted else parse)(text), is_muted=is_muted)
+        return Wish(text, (parse_mute if is_muted else parse)(text).canonical, is_muted=is_muted)
     except QueryError as error:
         raise CommandError(f"{error.message}\n{error.pointer(text)}", returncode=2) from error
 
