@@ -1,9 +1,12 @@
 """What a reader writes is read as they mean it, or answered with the place and a better wording."""
 
+import contextlib
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from papers.pieces import pieces
 from papers.query import (
     LONGEST_CANONICAL,
     Alternative,
@@ -306,6 +309,13 @@ def test_a_hostile_line_is_refused_in_linear_time(piece):
             parse(text)
         except QueryError:
             continue
+
+
+@pytest.mark.parametrize("piece", ["(", "-", "author:", '\\"a', "OR a ", "$a", "\\a{", "1.", "\u202e", '"a" -b '])
+def test_reading_takes_linear_time_also_without_the_limit(piece):
+    """A square of this length would take minutes."""
+    with contextlib.suppress(QueryError):
+        pieces("x " + piece * 10_000, longest=10_000_000)
 
 
 def test_a_line_of_ten_thousand_characters_is_refused_at_its_end():
