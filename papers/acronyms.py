@@ -1,5 +1,6 @@
 """Acronyms and what they stand for, both ways: the near forms of a phrase."""
 
+import re
 from collections.abc import Iterator
 from functools import cache, lru_cache
 from importlib.resources import files
@@ -13,21 +14,34 @@ LONGEST_EXPANSION = 8  # words, also when compounds are parted
 
 
 @cache
-def expansions() -> dict[str, tuple[Words, ...]]:
-    """Return what each acronym of papers/acronyms.tsv stands for, its usual spelling first; ``LORA`` as ``LoRA``."""
+def _table() -> dict[str, tuple[Words, ...]]:
+    """Return what each acronym of papers/acronyms.tsv stands for, its usual spelling first."""
     table: dict[str, list[Words]] = {}
     for line in files("papers").joinpath("acronyms.tsv").read_text(encoding="utf-8").splitlines():
         if not line.startswith("#"):
             acronym, words, _abstracts, _share = line.split("\t")
             table.setdefault(acronym, []).append(tuple(words.split()))
-    shouted = {name.upper(): spellings for name, spellings in table.items() if len(name) <= LONGEST_ACRONYM}
-    return {acronym: tuple(spellings) for acronym, spellings in (shouted | table).items()}
+    return {acronym: tuple(spellings) for acronym, spellings in table.items()}
+
+
+@cache
+def expansions() -> dict[str, tuple[Words, ...]]:
+    """Return what each key stands for: the acronyms of the table, ``LORA`` as ``LoRA``, and ``llm`` as ``LLM``.
+
+    In lower case only what has no vowel is taken for an acronym: ``sam``, ``rag`` and ``clip`` are words.
+    """
+    shouted = {name.upper(): words for name, words in _table().items() if len(name) <= LONGEST_ACRONYM}
+    typed = {name.lower(): words for name, words in _table().items() if len(name) > 2 and not _VOWEL.search(name)}
+    return shouted | typed | _table()
+
+
+_VOWEL = re.compile(r"[aeiouy]", re.IGNORECASE)
 
 
 @cache
 def mixed_case() -> frozenset[str]:
     """Return the acronyms that are not all capitals, such as ``LoRA``."""
-    return frozenset(acronym for acronym in expansions() if not acronym.isupper())
+    return frozenset(acronym for acronym in _table() if not acronym.isupper())
 
 
 @cache
@@ -36,7 +50,8 @@ def _acronyms() -> dict[str, tuple[str, ...]]:
     table: dict[str, list[str]] = {}
     for acronym, spellings in expansions().items():
         for words in spellings:
-            table.setdefault("".join(words), []).append(acronym)
+            if not acronym.islower():  # a paper's LLM is found by that, too
+                table.setdefault("".join(words), []).append(acronym)
     return {joined: tuple(acronyms) for joined, acronyms in table.items()}
 
 
