@@ -35,6 +35,8 @@ class Encoder(Protocol):
     def encode(self, texts: Sequence[str]) -> Vectors:
         """Return float32[n, d], each of length 1; a text without a known word has zeros."""
 
+    def __hash__(self) -> int: ...
+
 
 @lru_cache(maxsize=4)
 def load(kind: str, path: str) -> Encoder | None:
@@ -114,7 +116,7 @@ class OnnxEncoder:
         batches = [order[start : start + BATCH] for start in range(0, len(order), BATCH)]
         found = [self._encode([texts[number][:LONGEST_TEXT] for number in batch]) for batch in batches]
         if not found:
-            return np.zeros((0, 0), dtype=np.float32)
+            return self._encode([""])[:0]
         vectors = np.empty_like(np.concatenate(found))
         vectors[order] = np.concatenate(found)
         return vectors
@@ -146,11 +148,11 @@ def _digest(files: Sequence[Path]) -> str:
 # Kept -------------------------------------------------------------------------------------------
 
 
-def packed(vectors: Vectors) -> bytes:
-    """Return vectors as bytes of half the size; float16 loses nothing that an order would show."""
-    return vectors.astype("<f2").tobytes()
+def packed(vector: Vectors) -> bytes:
+    """Return a vector as bytes of half its size; float16 loses nothing that an order would show."""
+    return vector.astype("<f2").tobytes()
 
 
-def unpacked(kept: bytes, dimensions: int) -> Vectors:
-    """Return float32[n, d] of what ``packed`` made."""
-    return np.frombuffer(kept, dtype="<f2").reshape(-1, dimensions).astype(np.float32)
+def unpacked(kept: bytes) -> Vectors:
+    """Return float32[d] of what ``packed`` made of one vector."""
+    return np.frombuffer(kept, dtype="<f2").astype(np.float32)

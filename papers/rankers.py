@@ -8,6 +8,8 @@ from typing import Protocol
 
 import snowballstemmer
 
+from papers import meaning
+from papers.encoders import Encoder
 from papers.index import Document, PaperIndex
 from papers.query import Alternative, Query, Words, plain_topic
 from papers.ranking import ranked
@@ -31,6 +33,22 @@ class Product:
         for text in texts:
             words = plain_topic(text)
             found = ranked(self._index, Query((Alternative(topics=(words,)),))) if words else []
+            yield [paper for paper, _score in found]
+
+
+class ByMeaning:
+    """The product's own reading and scoring of an interest, with an encoder."""
+
+    def __init__(self, documents: Sequence[Document], encoder: Encoder) -> None:
+        self._index, self._encoder = PaperIndex(documents), encoder
+        self._papers = encoder.encode([meaning.text(paper) for paper in documents])
+
+    def rank(self, texts: Sequence[str]) -> Iterator[list[int]]:
+        for text in texts:
+            words = plain_topic(text)
+            query = Query((Alternative(topics=(words,)),))
+            said = self._encoder.encode(meaning.said(query))
+            found = meaning.ranked(self._index, query, said, self._papers) if words else []
             yield [paper for paper, _score in found]
 
 

@@ -1,10 +1,11 @@
 """From rows to the index, and the site's search over all papers."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from papers import archive
+from papers import archive, meaning, vectors
 from papers.archive import document
+from papers.encoders import Encoder, Vectors
 from papers.index import PaperIndex
 from papers.models import Paper
 from papers.query import Query, parse
@@ -18,17 +19,30 @@ RANKED = 100
 
 
 @dataclass(frozen=True, slots=True)
+class Sense:
+    """What an encoder makes of a query: the vectors of its topics, and the papers that answer by meaning."""
+
+    encoder: Encoder
+    said: Vectors
+    near: frozenset[int]
+
+
+@dataclass(frozen=True, slots=True)
 class SearchResult:
     """How many papers hold a word of the query, and the best of them with their scores, in (0, 1]."""
 
     query: Query
     total: int
     papers: list[tuple[Paper, float]]
+    sense: Sense | None = None
 
     def proofs(self) -> Iterator[tuple[Paper, Evidence | None]]:
         """Yield each paper and where one can see that it answers, None where it only holds some of the words."""
         for paper, _score in self.papers:
-            yield paper, evidence(document(paper), self.query)
+            proof = evidence(document(paper), self.query)
+            if proof is None and self.sense and paper.pk in self.sense.near:
+                proof = meaning.nearest(document(paper), self.sense.said, self.sense.encoder)
+            yield paper, proof
 
 
 def build_index(papers: Iterable[Paper]) -> PaperIndex:
@@ -38,16 +52,30 @@ def build_index(papers: Iterable[Paper]) -> PaperIndex:
 def search(query_text: str, limit: int, start: int = 0) -> SearchResult:
     """Return the best ``limit`` papers after ``start`` of them, the answers first; raise ``QueryError``.
 
-    Hidden papers are left out. ``start`` is a multiple of ``limit``.
+    Hidden papers are left out. ``start`` is a multiple of ``limit``. With an encoder, closeness in
+    meaning has a say in the order of what the words have found.
     """
     query, at_once = parse(query_text), max(RANKED, limit)
     before, start = start - start % at_once, start % at_once
     likely = archive.candidates(query, before + at_once)
-    found = ranked(build_index(Paper.objects.filter(pk__in=likely[before:])), query)
+    likely_papers = list(Paper.objects.filter(pk__in=likely[before:]).order_by("pk"))
+    found, sense = _ranked(likely_papers, query)
     best = dict(found[start : start + limit])
-    papers = Paper.objects.in_bulk(best)
+    papers = {paper.pk: paper for paper in likely_papers}
     return SearchResult(
         query=query,
         total=len(found) if len(likely) < at_once else archive.count(query),
-        papers=[(papers[pk], score) for pk, score in best.items() if pk in papers],
+        papers=[(papers[pk], score) for pk, score in best.items()],
+        sense=sense,
     )
+
+
+def _ranked(papers: Sequence[Paper], query: Query) -> tuple[list[tuple[int, float]], Sense | None]:
+    """Return what ``ranked`` says of papers in the order of their keys, and of those that hold a topic's meaning."""
+    index, encoder, texts = build_index(papers), vectors.encoder(), meaning.said(query)
+    if encoder is None or not texts:
+        return ranked(index, query), None
+    said, kept = encoder.encode(texts), vectors.kept(encoder, papers)
+    near = meaning.close(index, [query], [said], kept, vectors.threshold(encoder))
+    sense = Sense(encoder, said, frozenset(index.ids[near.rows].tolist()))
+    return meaning.ranked(index, query, said, kept), sense

@@ -1,5 +1,6 @@
 """Vectors of papers: made once, kept in rows, made anew when the text or the encoder changes."""
 
+import datetime as dt
 import time
 from collections.abc import Iterable, Sequence
 
@@ -7,8 +8,12 @@ import numpy as np
 from django.conf import settings
 from django.db.models import Exists, OuterRef
 
+from papers import meaning
+from papers.archive import document
 from papers.encoders import Encoder, Vectors, load, packed, unpacked
+from papers.index import Document
 from papers.models import Paper, PaperVector
+from papers.sample import sample_pages
 
 AT_ONCE = 256  # papers whose vectors are kept together
 LONGEST_S = 60.0  # of one go at papers that lack a vector; the next goes on there
@@ -19,19 +24,29 @@ def encoder() -> Encoder | None:
     return load(settings.ENCODER, settings.ENCODER_PATH)
 
 
-def text(title: str, abstract: str) -> str:
-    """Return what of a paper is encoded."""
-    return f"{title}. {abstract}"
+def threshold(encoder: Encoder) -> float:
+    """Return the closeness from which a paper answers a topic, told by the bundled sample."""
+    pages = sample_pages(dt.date.min + dt.timedelta(weeks=1))
+    records = [record for page in pages.values() for record in page]
+    papers = (Document(n, r.title, r.abstract, r.keywords) for n, r in enumerate(records))
+    return meaning.threshold(encoder, tuple(papers))
+
+
+def kept(encoder: Encoder, papers: Sequence[Paper]) -> Vectors:
+    """Return float32[n, d]: the papers' vectors in their order, zeros where there is none yet."""
+    rows = PaperVector.objects.filter(encoder=encoder.name, paper__in=[paper.pk for paper in papers])
+    found = {paper: unpacked(bytes(vector)) for paper, vector in rows.values_list("paper", "vector")}
+    none = encoder.encode([""])[0]
+    return np.array([found.get(paper.pk, none) for paper in papers], dtype=np.float32).reshape(-1, len(none))
 
 
 def vectors_of(encoder: Encoder, papers: Sequence[Paper]) -> Vectors:
-    """Return float32[n, d]: the papers' vectors in their order; those that are missing are made and kept."""
-    kept = _kept(encoder, [paper.pk for paper in papers])
-    missing = [paper for paper in papers if paper.pk not in kept]
-    if missing:
+    """Return what ``kept`` does; vectors that are missing are made and kept first."""
+    has_one = PaperVector.objects.filter(encoder=encoder.name, paper__in=[paper.pk for paper in papers])
+    known = set(has_one.values_list("paper", flat=True))
+    if missing := [paper for paper in papers if paper.pk not in known]:
         _encode(encoder, missing)
-        kept |= _kept(encoder, [paper.pk for paper in missing])
-    return np.concatenate([kept[paper.pk] for paper in papers]) if papers else encoder.encode([])
+    return kept(encoder, papers)
 
 
 def encode_missing() -> int:
@@ -55,14 +70,8 @@ def forget(papers: Iterable[int]) -> None:
     PaperVector.objects.filter(paper__in=papers).delete()
 
 
-def _kept(encoder: Encoder, papers: Sequence[int]) -> dict[int, Vectors]:
-    """Return the vectors that are kept, by paper, each float32[1, d]."""
-    rows = PaperVector.objects.filter(encoder=encoder.name, paper__in=papers).values_list("paper", "vector")
-    return {paper: unpacked(bytes(vector), len(vector) // 2) for paper, vector in rows}
-
-
 def _encode(encoder: Encoder, papers: Sequence[Paper]) -> None:
-    vectors = encoder.encode([text(paper.title, paper.abstract) for paper in papers])
+    vectors = encoder.encode([meaning.text(document(paper)) for paper in papers])
     PaperVector.objects.bulk_create(
         [
             PaperVector(paper=paper, encoder=encoder.name, vector=packed(vector))

@@ -9,6 +9,7 @@ from django.core import checks
 from onnx import TensorProto, helper, numpy_helper
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
+from tokenizers.normalizers import Lowercase
 from tokenizers.pre_tokenizers import Whitespace
 
 from papers.apps import encoder as check
@@ -32,6 +33,7 @@ def make_model(folder: Path, *, inputs=("input_ids", "attention_mask"), table=TA
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
     onnx.save(model, folder / "model.onnx")
     tokenizer = Tokenizer(WordLevel(WORDS, unk_token="[UNK]"))
+    tokenizer.normalizer = Lowercase()
     tokenizer.pre_tokenizer = Whitespace()
     tokenizer.save(str(folder / "tokenizer.json"))
     return folder
@@ -148,8 +150,7 @@ def test_without_an_encoder_there_is_nothing_to_complain_of(settings):
 
 
 def test_half_the_bytes_are_enough():
-    vectors = WordLlamaEncoder().encode(["robot", "drone"])
+    (vector,) = WordLlamaEncoder().encode(["robot"])
 
-    again = unpacked(packed(vectors), vectors.shape[1])
-
-    assert again == pytest.approx(vectors, abs=1e-3)
+    assert len(packed(vector)) == 2 * len(vector)
+    assert unpacked(packed(vector)) == pytest.approx(vector, abs=1e-3)

@@ -54,7 +54,7 @@ def test_a_line_that_cannot_be_read_is_an_error():
 def test_the_number_of_queries_does_not_grow_with_the_papers(django_assert_num_queries):
     for _ in range(20):
         make_paper(title="Graph")
-    with django_assert_num_queries(6):  # the engine's four, what it found, and the best of that
+    with django_assert_num_queries(5):  # the engine's four, and the papers that it found
         assert len(search("graph", 20).papers) == 20
 
 
