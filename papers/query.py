@@ -178,7 +178,7 @@ def _keys(side: list[Piece]) -> Words:
     """Return what the words are compared by; a line in capitals is shouted, not full of acronyms."""
     is_shouted = any(SHOUTED.search(piece.text) for piece in side)
     found = [token for piece in side for token in piece.tokens]
-    following = [token.term for token in found[1:]] + [""]
+    following = [*(token.term for token in found[1:]), ""][: len(found)]
     return tuple(
         token.term if is_shouted or after[:1].isdigit() else _key(token)  # GPT-4o is gpt-4o
         for token, after in zip(found, following, strict=True)
