@@ -9,7 +9,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import Exists, F, Max, OuterRef, Q, QuerySet
 
-from newsletter import units
+from newsletter import repeats, units
 from newsletter.models import Chunk, Delivery, Edition
 
 logger = logging.getLogger(__name__)
@@ -67,18 +67,20 @@ class Lease:
 def sweep(now: dt.datetime) -> list[int]:
     """End the leases that ran out, give rows to be tried again a chunk, return the chunks to be worked on.
 
-    ``now`` is the real time. It needs no broker: what is to be done stands in the rows. Rows that may
-    have gone are not among them.
+    ``now`` is the real time. It needs no broker: what is to be done stands in the rows. Of those that may
+    have gone none is taken up but by the key of its call, or by the operator's word.
     """
     leased = Chunk.objects.filter(pk=OuterRef("chunk_id"), leased_until__gte=now)
     with transaction.atomic():
         Chunk.objects.filter(leased_until__lt=now).update(owner="", leased_until=None)
         if count := units.may_have_gone(Delivery.objects.filter(~Exists(leased))):
             logger.error("%d deliveries may have gone: their worker ended while it sent them", count)
+    repeats.sweep(now, LEASE)
     for edition_id in _waiting(now).values_list("edition_id", flat=True).distinct().order_by():
         _put_into_chunks(edition_id, now)
     due = units.due(now).order_by().filter(chunk=OuterRef("pk"))
-    chunks = Chunk.objects.filter(Exists(due), owner="", edition__state__in=units.SENDABLE)
+    repeated = repeats.waiting(now).order_by().filter(chunk=OuterRef("pk"))
+    chunks = Chunk.objects.filter(Exists(due) | Exists(repeated), owner="", edition__state__in=units.SENDABLE)
     return list(chunks.order_by("edition", "number").values_list("pk", flat=True))
 
 

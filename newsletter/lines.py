@@ -2,13 +2,15 @@
 
 import datetime as dt
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from typing import Protocol
 
+from django.conf import settings
 from django.core.mail import EmailMessage
 
 from newsletter.breaker import Breaker
 from newsletter.permits import Limits, Permit, Permits
-from newsletter.providers import Prepared
+from newsletter.providers import Prepared, Provider
 from subscribers.emails import Outcome
 
 
@@ -18,6 +20,7 @@ class Carrier(Protocol):
     name: str
     unit_size: int
     unit_bytes: int
+    key_life: dt.timedelta | None
 
     def prepare(self, message: EmailMessage) -> Prepared: ...
     def hand_over(self, unit: Sequence[Prepared], name: str) -> Sequence[Outcome]: ...
@@ -26,10 +29,10 @@ class Carrier(Protocol):
 class Line:
     """A carrier behind its breaker and its permits."""
 
-    def __init__(self, carrier: Carrier, limits: Limits, clock: Callable[[], dt.datetime]) -> None:
+    def __init__(self, carrier: Carrier, clock: Callable[[], dt.datetime], limits: Limits | None = None) -> None:
         self.carrier, self.clock = carrier, clock
         self.breaker = Breaker(carrier.name, clock)
-        self.permits = Permits(carrier.name, limits, clock)
+        self.permits = Permits(carrier.name, limits or _limits("EMAIL"), clock)
 
     def is_paused(self) -> bool:
         return self.breaker.paused_until() is not None
@@ -45,3 +48,19 @@ class Line:
             return Permit(0, wait_s)
         permit = self.permits.take(1 if is_on_trial else min(wanted, self.carrier.unit_size), patience_s - wait_s)
         return Permit(permit.count, wait_s + permit.wait_s)
+
+
+def configured(stack: ExitStack, clock: Callable[[], dt.datetime]) -> list[Line]:
+    """Return the line of the provider, and that of the one that stands in for it where there is one.
+
+    Their connections are kept until ``stack`` is closed.
+    """
+    lines = [Line(stack.enter_context(Provider()), clock)]
+    if settings.EMAIL_FALLBACK_BACKEND:
+        provider = stack.enter_context(Provider(settings.EMAIL_FALLBACK_BACKEND))
+        lines.append(Line(provider, clock, _limits("EMAIL_FALLBACK")))
+    return lines
+
+
+def _limits(prefix: str) -> Limits:
+    return Limits(getattr(settings, f"{prefix}_RATE_PER_SECOND"), getattr(settings, f"{prefix}_RATE_PER_DAY"))

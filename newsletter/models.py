@@ -151,6 +151,7 @@ class Delivery(models.Model):
     unit = models.CharField(max_length=32, blank=True, help_text="What was handed over in one call.")
     attempt = models.PositiveSmallIntegerField(default=0)
     next_attempt_at = models.DateTimeField(null=True, blank=True)
+    may_have_gone = models.BooleanField(default=False, help_text="It was unknown, and is sent again.")
     # In the links of the mail; 30 days for all but reading.
     token = models.CharField(max_length=22, unique=True, default=make_token, editable=False)
     message_id = models.CharField(max_length=200, blank=True)
@@ -196,6 +197,21 @@ class Delivery(models.Model):
 
     def __str__(self) -> str:
         return f"{self.edition_id} to {self.subscriber_id}: {self.state}"
+
+
+class UnitKey(models.Model):
+    """A call under a key, until its answer is known: what must be the same for the call to be made again."""
+
+    name = models.CharField(max_length=32, unique=True, help_text="Of the unit, on its deliveries; the key itself.")
+    chunk = models.ForeignKey(Chunk, on_delete=models.CASCADE, related_name="unit_keys")
+    provider = models.CharField(max_length=30)
+    size = models.PositiveSmallIntegerField(help_text="Mails in the call.")
+    fingerprint = models.CharField(max_length=64, help_text="SHA-256 of the mails as they stood in it, in order.")
+    good_until = models.DateTimeField(help_text="Half of the time that the provider knows the key.")
+    repeat_at = models.DateTimeField(null=True, blank=True, help_text="Not before.")
+
+    def __str__(self) -> str:
+        return f"{self.provider} {self.name}"
 
 
 class DeliveryPicks(models.Model):

@@ -168,20 +168,25 @@ class Prepared:
 
 
 class Provider:
-    """The configured backend with one kept connection; ``with Provider() as provider: provider.send(message)``."""
+    """A mail backend, the configured one by default, with one kept connection.
 
-    def __init__(self) -> None:
+    ``with Provider() as provider: provider.send(message)``
+    """
+
+    def __init__(self, backend: str = "") -> None:
+        self._backend = backend or settings.EMAIL_BACKEND
         self._connection: BaseEmailBackend | None = None
         self._used_at = self._down_until = float("-inf")
         self._down = Outcome("retry")
         self._asked: dict[str, Any] | None = None
-        backend = import_string(settings.EMAIL_BACKEND)
-        self._is_anymail = issubclass(backend, AnymailBaseBackend)
-        esp_name = str(getattr(backend, "esp_name", backend.__module__.rpartition(".")[2]))
+        imported = import_string(self._backend)
+        self._is_anymail = issubclass(imported, AnymailBaseBackend)
+        esp_name = str(getattr(imported, "esp_name", imported.__module__.rpartition(".")[2]))
         self.name = esp_name.lower()
         self.batch = BATCHES.get(esp_name)
         self.unit_size = self.batch.size if self.batch else 1
         self.unit_bytes = self.batch.max_bytes if self.batch else 0
+        self.key_life = self.batch.key_life if self.batch else None
 
     def __enter__(self) -> Self:
         return self
@@ -240,7 +245,7 @@ class Provider:
 
     def _connect(self) -> Any:
         if self._connection is None:
-            self._connection = get_connection()
+            self._connection = get_connection(self._backend)
         return self._connection
 
     def _open(self) -> BaseEmailBackend:

@@ -11,34 +11,27 @@ import time
 import uuid
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import TypeVar
+from contextlib import ExitStack
 
-from django.conf import settings
-from django.db import InterfaceError, OperationalError, connection, transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
-from newsletter import messages, rendering, units
+from newsletter import lines, messages, rendering, repeats, units
 from newsletter.chunks import LEASE, Clock, Lease
+from newsletter.ledger import Done, Ledger
 from newsletter.lines import Carrier, Line
-from newsletter.models import Delivery, Edition
+from newsletter.models import Delivery, Edition, UnitKey
 from newsletter.outcomes import is_useless
-from newsletter.permits import Limits
-from newsletter.providers import Prepared, Provider
+from newsletter.providers import Prepared
 from newsletter.units import Unit
 from subscribers.emails import Outcome
 
 logger = logging.getLogger(__name__)
 
-T = TypeVar("T")
-
 # A longer wait for the provider is waited with nothing unsettled; one that is longer still, with the
 # chunk handed back.
 MOMENT_S, STEP_S = 0.2, 0.5
 PATIENCE_S = LEASE.total_seconds() / 2
-# How long a worker tries to write down what it did, when the database is away.
-DATABASE_PATIENCE_S, DATABASE_PAUSE_S = 300.0, 0.5
-
 
 Composed = list[tuple[Delivery, Prepared]]
 
@@ -47,7 +40,7 @@ def deliver_chunk(  # noqa: PLR0913 - a chunk, and what stands for the world aro
     chunk_id: int,
     now: dt.datetime,
     *,
-    carrier: Carrier | None = None,
+    carriers: Sequence[Carrier] = (),
     clock: Clock = timezone.now,
     should_stop: Callable[[], bool] = lambda: False,
     sleep: Callable[[float], None] = time.sleep,
@@ -59,83 +52,81 @@ def deliver_chunk(  # noqa: PLR0913 - a chunk, and what stands for the world aro
     given none now. Empty when another worker holds the chunk. ``now`` and ``clock`` are the real
     time, by which leases and retries go. Any number of workers may be given the same chunk.
     """
-    with Provider() as provider:
-        limits = Limits(settings.EMAIL_RATE_PER_SECOND, settings.EMAIL_RATE_PER_DAY)
-        line = Line(carrier or provider, limits, clock)
-        if line.is_paused():
+    with ExitStack() as stack:
+        ways = [Line(carrier, clock) for carrier in carriers] or lines.configured(stack, clock)
+        if all(line.is_paused() for line in ways):
             return Counter(provider_paused=1)
-        worker = _Worker(Lease(chunk_id, clock), line, should_stop, sleep)
+        worker = _Worker(Lease(chunk_id, clock), ways, should_stop, sleep)
         if worker.lease.claim(now):
             worker.run()
-    return worker.counts
-
-
-@dataclass(frozen=True, slots=True)
-class _Done:
-    """A unit that was handed over, and who was to be in it but could not be marked."""
-
-    unit: Unit
-    unmarked: Sequence[Delivery]
+    return worker.ledger.counts
 
 
 class _Worker:
-    """The holder of a chunk's lease, with the unit whose outcome is not written down yet."""
+    """The holder of a chunk's lease. The first of its lines is the one to use, the others stand in for it."""
 
     def __init__(
-        self, lease: Lease, line: Line, should_stop: Callable[[], bool], sleep: Callable[[float], None]
+        self, lease: Lease, lines: Sequence[Line], should_stop: Callable[[], bool], sleep: Callable[[float], None]
     ) -> None:
-        self.lease, self.line, self.should_stop, self.sleep = lease, line, should_stop, sleep
-        self.carrier, self.clock = line.carrier, lease.clock
+        self.lease, self.lines, self.should_stop, self.sleep = lease, lines, should_stop, sleep
+        self.clock = lease.clock
         self.todo: deque[Sequence[Delivery]] = deque()
-        self.unsettled: _Done | None = None
-        self.counts: Counter[str] = Counter()
+        self.ledger = Ledger()
 
     def run(self) -> None:
         """Send the chunk's due rows, until the end, a stop, a pause or the provider's fault."""
-        rows = units.due(self.clock()).filter(chunk=self.lease.chunk_id)
-        deliveries = list(rows.select_related("subscriber", "edition", "picks"))
-        self._put_back(deliveries)
-        of = rendering.material(deliveries)
-        while self.todo and not self.should_stop() and self._send_next(of):
-            pass
-        self._commit(self.lease.give_back)
+        if self._repeat():
+            deliveries = list(_read(units.due(self.clock()).filter(chunk=self.lease.chunk_id)))
+            self._put_back(deliveries)
+            of = rendering.material(deliveries)
+            while self.todo and not self.should_stop() and self._send_next(of):
+                pass
+        self.ledger.commit(self.lease.give_back)
 
     def _send_next(self, of: rendering.Material) -> bool:
         """Send the next unit, in the order of ARCHITECTURE section 9; False when the chunk must stop."""
-        permit = self.line.permit(len(self.todo[0]), PATIENCE_S)
-        if not permit.count:
-            self.counts["provider_paused"] = 1
+        allowed = self._permit(self.lines, len(self.todo[0]))
+        if not allowed:
             return False
-        if permit.wait_s > MOMENT_S and not self._wait(permit.wait_s):
-            return False
-        composed = self._compose(self._take(permit.count), of)
+        line, count = allowed
+        composed = self._compose(self._take(count, line), of, line)
         if not composed:
             return True
         name = uuid.uuid4().hex
-        marked = self._commit(lambda: self._mark([delivery for delivery, _ in composed], name))
+        marked = self.ledger.commit(lambda: self._mark_new(composed, name, line))
         going = [(delivery, mail) for delivery, mail in composed if delivery.pk in marked]
         unmarked = [delivery for delivery, _ in composed if delivery.pk not in marked]
         if not going:
             return self._may_skip(unmarked)
-        if self.lease.is_over():
-            held_up = Outcome("unsent", error="the worker was held up beyond its lease; nothing was sent")
-            answered: Sequence[Outcome] = [held_up] * len(going)
-        else:
-            answered = self.carrier.hand_over([mail for _, mail in going], name)
-        self.unsettled = _Done(Unit(name, [delivery for delivery, _ in going], answered, self.clock()), unmarked)
-        return self._may_go_on(self.unsettled.unit)
+        said = self._hand_over([mail for _, mail in going], name, line)
+        unit = Unit(name, [delivery for delivery, _ in going], said, self.clock())
+        self.ledger.unsettled = Done(unit, line, said, unmarked)
+        return self._may_go_on(self.ledger.unsettled)
+
+    def _permit(self, lines: Sequence[Line], wanted: int) -> tuple[Line, int] | None:
+        """Return the first line that may be used, and for how many mails, once it is time; None if none may."""
+        for line in lines:
+            permit = line.permit(wanted, PATIENCE_S)
+            if permit.count:
+                is_time = permit.wait_s <= MOMENT_S or self._wait(permit.wait_s)
+                return (line, permit.count) if is_time else None
+        self.ledger.counts["provider_paused"] = 1
+        return None
 
     def _wait(self, seconds: float) -> bool:
         """Wait for a permit's time, with the last unit settled and the lease renewed; False when all must stop."""
-        if not self._commit(self.lease.extend):
+        if not self.ledger.commit(self.lease.extend):
             return False
         while seconds > 0 and not self.should_stop():
             self.sleep(min(seconds, STEP_S))
             seconds -= STEP_S
         return not self.should_stop()
 
-    def _take(self, count: int) -> Sequence[Delivery]:
+    def _take(self, count: int, line: Line) -> Sequence[Delivery]:
         group = self.todo.popleft()
+        if line is not self.lines[0]:
+            # Another provider knows nothing of what the first may have sent.
+            group = [delivery for delivery in group if not delivery.may_have_gone]
         self._put_back(group[count:])
         return group[:count]
 
@@ -143,20 +134,20 @@ class _Worker:
         if deliveries:
             self.todo.appendleft(deliveries)
 
-    def _compose(self, deliveries: Sequence[Delivery], of: rendering.Material) -> Composed:
+    def _compose(self, deliveries: Sequence[Delivery], of: rendering.Material, line: Line) -> Composed:
         """Make the mails of a unit; what would make its call too large stays for the next one."""
         composed: Composed = []
         size = 0
         for number, delivery in enumerate(deliveries):
             try:
-                mail = self.carrier.prepare(messages.message(delivery, of))
+                mail = line.carrier.prepare(messages.message(delivery, of))
             except Exception as error:  # the boundary: one reader's mail that cannot be made stops nobody else's
                 logger.exception("edition %s, delivery %s: cannot be composed", delivery.edition_id, delivery.pk)
                 said = f"cannot be composed: {type(error).__name__}: {error}"
-                self.counts["failed"] += units.fail(delivery, said)
+                self.ledger.counts["failed"] += units.fail(delivery, said)
                 continue
             size += mail.size
-            if composed and size > self.carrier.unit_bytes:
+            if composed and size > line.carrier.unit_bytes:
                 self._put_back(deliveries[number:])
                 break
             composed.append((delivery, mail))
@@ -167,58 +158,106 @@ class _Worker:
             return set()
         return units.mark(deliveries, self.lease.owner, name, self.clock())
 
-    def _may_go_on(self, unit: Unit) -> bool:
+    def _mark_new(self, composed: Composed, name: str, line: Line) -> set[int]:
+        marked = self._mark([delivery for delivery, _ in composed], name)
+        if marked and line.carrier.key_life:
+            mails = [mail for delivery, mail in composed if delivery.pk in marked]
+            good_until = self.clock() + line.carrier.key_life / 2
+            repeats.remember(name, self.lease.chunk_id, line.carrier.name, mails, good_until)
+        return marked
+
+    def _hand_over(self, mails: Sequence[Prepared], name: str, line: Line) -> Sequence[Outcome]:
+        if self.lease.is_over():
+            held_up = Outcome("unsent", error="the worker was held up beyond its lease; nothing was sent")
+            return [held_up] * len(mails)
+        return line.carrier.hand_over(mails, name)
+
+    def _may_go_on(self, done: Done) -> bool:
         """Look at how a unit ended; one that was refused whole goes in halves, until the culprit is alone."""
-        if is_useless(unit.outcomes) or not self.line.breaker.is_well():
+        if is_useless(done.said) or not done.line.breaker.is_well():
             # The next look at the breaker must know of it.
-            self._commit(lambda: None)
-        kinds = {outcome.kind for outcome in unit.outcomes}
-        if "provider_fault" in kinds or self.lease.is_over():
+            self.ledger.settle()
+        kinds = {outcome.kind for outcome in done.said}
+        if self.lease.is_over() or ("provider_fault" in kinds and done.line is self.lines[-1]):
             return False
+        deliveries = done.unit.deliveries
         if kinds == {"unsent"}:
-            half = len(unit.deliveries) // 2
+            half = len(deliveries) // 2
             if not half:
                 return False
-            self._put_back(unit.deliveries[half:])
-            self._put_back(unit.deliveries[:half])
+            self._put_back(deliveries[half:])
+            self._put_back(deliveries[:half])
         return True
 
     def _may_skip(self, unmarked: Sequence[Delivery]) -> bool:
         """End rows that could not be marked, with the reason; False when nothing of the chunk may go."""
-        edition = Edition.objects.get(pk=unmarked[0].edition_id)
-        if edition.state == Edition.State.PAUSED or not self.lease.is_held():
+        if not self._may_send(unmarked[0]):
             return False
-        self.counts += units.skip(unmarked)
+        self.ledger.counts += units.skip(unmarked)
         return True
 
-    def _commit(self, step: Callable[[], T]) -> T:
-        """Settle the last unit and do a step, in one transaction.
+    def _may_send(self, delivery: Delivery) -> bool:
+        """Say whether the edition is not paused and the chunk still ours."""
+        edition = Edition.objects.get(pk=delivery.edition_id)
+        return edition.state != Edition.State.PAUSED and self.lease.is_held()
 
-        It is done again where the database broke it off, to end a deadlock or because it was started
-        anew: what was handed over must not become unknown for that.
-        """
-        give_up_at = time.monotonic() + DATABASE_PATIENCE_S
-        while True:
-            try:
-                with transaction.atomic():
-                    counts = self._settle()
-                    result = step()
-            except (OperationalError, InterfaceError) as error:
-                if connection.in_atomic_block or time.monotonic() > give_up_at:
-                    raise
-                logger.warning(
-                    "chunk %s: the database broke a commit off, trying again: %s", self.lease.chunk_id, error
-                )
-                connection.close()
-                time.sleep(DATABASE_PAUSE_S)
-                continue
-            self.unsettled = None
-            self.counts += counts
-            return result
+    # Calls without an answer --------------------------------------------------------------------
 
-    def _settle(self) -> Counter[str]:
-        if not self.unsettled:
-            return Counter()
-        self.line.breaker.record(self.unsettled.unit.outcomes)
-        counts = units.settle(self.unsettled.unit)
-        return counts + units.skip(self.unsettled.unmarked) if self.unsettled.unmarked else counts
+    def _repeat(self) -> bool:
+        """Make those calls of the chunk again that had no answer and a key; False when the chunk must stop."""
+        for key in list(repeats.waiting(self.clock()).filter(chunk=self.lease.chunk_id)):
+            line = next((line for line in self.lines if line.carrier.name == key.provider), None)
+            if line and (self.should_stop() or not self._make_again(key, line)):
+                return False
+        return True
+
+    def _make_again(self, key: UnitKey, line: Line) -> bool:
+        """Make a call again if it is the same to the byte and nobody in it has left; else leave it to the policy."""
+        deliveries = list(_read(Delivery.objects.filter(unit=key.name).order_by("pk")))
+        unknown = [delivery for delivery in deliveries if delivery.state == Delivery.State.UNKNOWN]
+        mails = _prepare_all(deliveries, line) if unknown else []
+        if not repeats.is_same(key, mails):
+            key.delete()
+            return True
+        if not self._permit([line], key.size):
+            return False
+        if not self.ledger.commit(lambda: self._mark_all(unknown, key.name)):
+            return self._may_forget(key, unknown)
+        said = self._hand_over(mails, key.name, line)
+        # Whatever this call came to, the one before it may have been taken.
+        answered = [outcome if outcome.kind in {"accepted", "failed"} else _still_unknown(outcome) for outcome in said]
+        self.ledger.unsettled = Done(Unit(key.name, deliveries, answered, self.clock()), line, said)
+        self.ledger.settle()
+        return not is_useless(said)
+
+    def _mark_all(self, deliveries: Sequence[Delivery], name: str) -> bool:
+        """Mark all of these, or none."""
+        marked = self._mark(deliveries, name)
+        if len(marked) == len(deliveries):
+            return True
+        units.may_have_gone(Delivery.objects.filter(pk__in=marked))
+        return False
+
+    def _may_forget(self, key: UnitKey, deliveries: Sequence[Delivery]) -> bool:
+        if not self._may_send(deliveries[0]):
+            return False
+        key.delete()
+        return True
+
+
+def _read(deliveries: QuerySet[Delivery]) -> QuerySet[Delivery]:
+    return deliveries.select_related("subscriber", "edition", "picks")
+
+
+def _prepare_all(deliveries: Sequence[Delivery], line: Line) -> Sequence[Prepared]:
+    """Make the mails of a call once more; none if one of them cannot be made."""
+    of = rendering.material(deliveries)
+    try:
+        return [line.carrier.prepare(messages.message(delivery, of)) for delivery in deliveries]
+    except Exception:  # the boundary: what was sent once can be made no more, so that nothing is sent again
+        logger.exception("a call cannot be made again")
+        return []
+
+
+def _still_unknown(outcome: Outcome) -> Outcome:
+    return Outcome("unknown", error=outcome.error)

@@ -2,6 +2,7 @@
 
 import os
 import re
+from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -180,10 +181,16 @@ CELERY_BEAT_SCHEDULE = {
 # `file` writes .eml files into VAR_DIR/outbox; `smtp` uses EMAIL_URL; every other word names a
 # backend of django-anymail, whose own ANYMAIL_… settings are passed on as they are.
 EMAIL_PROVIDER = env.str("EMAIL_PROVIDER", default="file")
-EMAIL_BACKEND = {
-    "file": "newsletter.providers.OutboxBackend",
-    "smtp": "newsletter.providers.SmtpBackend",
-}.get(EMAIL_PROVIDER, f"anymail.backends.{EMAIL_PROVIDER}.EmailBackend")
+# While that one is paused, or has had its mails of the day, this one takes what was surely not sent.
+EMAIL_FALLBACK_PROVIDER = env.str("EMAIL_FALLBACK_PROVIDER", default="")
+
+
+def _backend(provider: str) -> str:
+    ours = {"": "", "file": "newsletter.providers.OutboxBackend", "smtp": "newsletter.providers.SmtpBackend"}
+    return ours.get(provider, f"anymail.backends.{provider}.EmailBackend")
+
+
+EMAIL_BACKEND, EMAIL_FALLBACK_BACKEND = _backend(EMAIL_PROVIDER), _backend(EMAIL_FALLBACK_PROVIDER)
 EMAIL_FILE_PATH = VAR_DIR / "outbox"
 _smtp = env.email_url("EMAIL_URL", default="smtp://127.0.0.1:25")
 EMAIL_HOST = _smtp["EMAIL_HOST"]
@@ -202,8 +209,16 @@ POSTMARK_STREAM = env.str("POSTMARK_STREAM", default="broadcast")
 # What the provider allows, in mails; 0 for no limit. All our processes together keep to it.
 EMAIL_RATE_PER_SECOND = env.float("EMAIL_RATE_PER_SECOND", default=0.0)
 EMAIL_RATE_PER_DAY = env.int("EMAIL_RATE_PER_DAY", default=0)
+EMAIL_FALLBACK_RATE_PER_SECOND = env.float("EMAIL_FALLBACK_RATE_PER_SECOND", default=0.0)
+EMAIL_FALLBACK_RATE_PER_DAY = env.int("EMAIL_FALLBACK_RATE_PER_DAY", default=0)
 # How long a provider that takes nobody's mails is left alone before one mail tries; doubled each time.
 PROVIDER_PAUSE_S = 60
+
+# What becomes of a mail that may have gone, where no key tells: `hold` (not sent again; the operator
+# has a button) or `resend` (once more, which may be twice).
+UNKNOWN_DELIVERIES = env.str("UNKNOWN_DELIVERIES", default="hold")
+# How long to wait before a call without an answer is made again under its key.
+KEY_REPEAT_S = 30
 
 # Digests and service mails have senders of their own, so that a complaint about one does not
 # weigh on the other.
@@ -350,7 +365,14 @@ def refuse_unsafe_settings() -> None:
             f"PUBLIC_URL is {len(PUBLIC_URL)} characters long; set one of at most {longest}, so that the"
             " unsubscribe link fits unbroken into a mail header."
         )
-    for name in ("EMAIL_RATE_PER_SECOND", "EMAIL_RATE_PER_DAY"):
+    if EMAIL_FALLBACK_PROVIDER == EMAIL_PROVIDER:
+        raise ImproperlyConfigured(f"EMAIL_FALLBACK_PROVIDER is {EMAIL_PROVIDER} as well; set another, or none.")
+    for name, provider in (("EMAIL_PROVIDER", EMAIL_PROVIDER), ("EMAIL_FALLBACK_PROVIDER", EMAIL_FALLBACK_PROVIDER)):
+        if provider not in {"", "file", "smtp"} and not find_spec(f"anymail.backends.{provider}"):
+            raise ImproperlyConfigured(f"{name} is {provider!r}; set it to file, smtp or a backend of django-anymail.")
+    if UNKNOWN_DELIVERIES not in {"hold", "resend"}:
+        raise ImproperlyConfigured(f"UNKNOWN_DELIVERIES is {UNKNOWN_DELIVERIES!r}; set it to hold or to resend.")
+    for name in (f"EMAIL_{which}RATE_PER_{time}" for which in ("", "FALLBACK_") for time in ("SECOND", "DAY")):
         if globals()[name] < 0:
             raise ImproperlyConfigured(f"set {name} to what the provider allows, or to 0 for no limit.")
     if not re.fullmatch(r"https?://[^/?#]+(/[^?#]*)?", PUBLIC_URL):

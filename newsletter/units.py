@@ -43,13 +43,14 @@ def due(now: dt.datetime) -> QuerySet[Delivery]:
 
 # One statement asks for everything. The conditions on other tables are EXISTS, not joins: PostgreSQL
 # looks at them again after it waited for another transaction's change of the row. A row that has this
-# unit's name already was marked by a commit whose confirmation was lost with the connection.
+# unit's name already was marked by a commit whose confirmation was lost with the connection, or is
+# in a call that is made again under its key.
 MARK = """
 UPDATE newsletter_delivery AS d
 SET state = 'sending', unit = %s, attempt = d.attempt + CASE WHEN d.unit = %s THEN 0 ELSE 1 END,
     next_attempt_at = NULL, message_id = r.message_id, sending_at = %s, error = ''
 FROM {rows}
-WHERE d.id = r.pk AND (d.state IN ('pending', 'retry') OR d.state = 'sending' AND d.unit = %s)
+WHERE d.id = r.pk AND (d.state IN ('pending', 'retry') OR d.state IN ('sending', 'unknown') AND d.unit = %s)
   AND EXISTS (SELECT 1 FROM newsletter_chunk c WHERE c.id = d.chunk_id AND c.owner = %s)
   AND EXISTS (
     SELECT 1 FROM newsletter_edition e WHERE e.id = d.edition_id AND e.state IN ('closed', 'sending') AND NOT EXISTS (

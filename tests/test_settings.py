@@ -153,6 +153,19 @@ def test_nobody_but_the_settings_reads_the_environment():
     assert readers == {"newsletter/settings.py"}
 
 
-@pytest.mark.parametrize("name", ["EMAIL_RATE_PER_SECOND", "EMAIL_RATE_PER_DAY"])
+@pytest.mark.parametrize("name", ["EMAIL_RATE_PER_SECOND", "EMAIL_FALLBACK_RATE_PER_DAY"])
 def test_a_rate_below_zero_is_refused(name, tmp_path):
     assert f"set {name} to what the provider allows" in refusal(tmp_path, **{name: "-1"})
+
+
+@pytest.mark.parametrize(
+    ("environment", "remedy"),
+    [
+        ({"UNKNOWN_DELIVERIES": "retry"}, "UNKNOWN_DELIVERIES is 'retry'; set it to hold or to resend."),
+        ({"EMAIL_PROVIDER": "postmrak"}, "EMAIL_PROVIDER is 'postmrak'; set it to file, smtp or a backend of"),
+        ({"EMAIL_FALLBACK_PROVIDER": "carrier"}, "EMAIL_FALLBACK_PROVIDER is 'carrier'; set it to file, smtp or"),
+        ({"EMAIL_PROVIDER": "smtp", "EMAIL_FALLBACK_PROVIDER": "smtp"}, "EMAIL_FALLBACK_PROVIDER is smtp as well"),
+    ],
+)
+def test_nonsense_about_sending_is_refused_with_what_to_set(environment, remedy, tmp_path):
+    assert remedy in refusal(tmp_path, **environment)

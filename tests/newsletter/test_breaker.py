@@ -44,7 +44,7 @@ class Story:
     def work(self) -> Counter[str]:
         counts: Counter[str] = Counter()
         for chunk_id in sweep(self.now):
-            counts += deliver_chunk(chunk_id, self.now, carrier=self.carrier, clock=self.clock, sleep=self.sleep)
+            counts += deliver_chunk(chunk_id, self.now, carriers=[self.carrier], clock=self.clock, sleep=self.sleep)
         return counts
 
     def calls(self) -> list[int]:

@@ -19,7 +19,7 @@ D = dt.date(2026, 7, 1)
 
 def send(edition: Edition, carrier: Batches) -> None:
     for chunk_id in chunks.sweep(timezone.now()):
-        deliver_chunk(chunk_id, timezone.now(), carrier=carrier)
+        deliver_chunk(chunk_id, timezone.now(), carriers=[carrier])
 
 
 @pytest.mark.parametrize(

@@ -23,8 +23,8 @@ def edition():
 
 
 def send(delivery, now: dt.datetime | None = None, hand_over: HandOver | None = None, **options) -> Counter[str]:
-    carrier = OneByOne(hand_over) if hand_over else None
-    return deliver_chunk(delivery.chunk_id, now or timezone.now(), carrier=carrier, **options)
+    carriers = [OneByOne(hand_over)] if hand_over else []
+    return deliver_chunk(delivery.chunk_id, now or timezone.now(), carriers=carriers, **options)
 
 
 def state_of(delivery) -> str:

@@ -61,7 +61,7 @@ def test_each_reader_gets_at_most_one_mail_and_has_an_outcome(seed):
         assert clock.now < START + dt.timedelta(days=30)
         for chunk_id in sweep(clock.now):
             with contextlib.suppress(KilledError):  # the lease runs out in its own time
-                deliver_chunk(chunk_id, clock.now, carrier=OneByOne(provider), clock=clock)
+                deliver_chunk(chunk_id, clock.now, carriers=[OneByOne(provider)], clock=clock)
         clock.now += provider.random.choice([dt.timedelta(minutes=1), LEASE, dt.timedelta(hours=1)])
 
     assert max(provider.went.values()) == 1

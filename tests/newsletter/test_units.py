@@ -31,7 +31,7 @@ def digests(edition, count: int) -> list[Delivery]:
 
 
 def deliver(deliveries: list[Delivery], carrier: Batches, **options) -> Counter[str]:
-    return deliver_chunk(deliveries[0].chunk_id or 0, timezone.now(), carrier=carrier, **options)
+    return deliver_chunk(deliveries[0].chunk_id or 0, timezone.now(), carriers=[carrier], **options)
 
 
 def states(deliveries: list[Delivery]) -> list[str]:
@@ -138,7 +138,8 @@ def test_a_stop_between_two_halves_leaves_the_second_open(edition):
 
 def test_a_call_holds_no_more_bytes_than_the_provider_takes(edition):
     deliveries, carrier = digests(edition, 5), Batches(5)
-    carrier.unit_bytes = 2 * len(str(messages.message(deliveries[0]).body).encode()) + 10
+    [mail] = [carrier.prepare(messages.message(delivery)) for delivery in deliveries[:1]]
+    carrier.unit_bytes = 2 * mail.size + 10
 
     assert deliver(deliveries, carrier) == Counter(sent=5)
     assert [len(call) for call in carrier.calls] == [2, 2, 1]
@@ -164,7 +165,7 @@ def test_a_dead_worker_leaves_its_unit_unknown_and_the_others_open(edition):
     later = timezone.now() + LEASE + dt.timedelta(seconds=1)
     [chunk_id] = sweep(later)
 
-    assert deliver_chunk(chunk_id, later, carrier=Batches(2), clock=lambda: later) == Counter(sent=4)
+    assert deliver_chunk(chunk_id, later, carriers=[Batches(2)], clock=lambda: later) == Counter(sent=4)
     assert states(deliveries) == ["unknown"] * 2 + ["accepted"] * 4
 
 
@@ -184,7 +185,7 @@ def test_what_a_lost_confirmation_hides_is_neither_marked_nor_counted_twice(edit
 
 @pytest.mark.django_db(transaction=True)
 def test_a_commit_that_the_database_breaks_off_is_done_again(edition, monkeypatch):
-    monkeypatch.setattr("newsletter.sending.DATABASE_PAUSE_S", 0)
+    monkeypatch.setattr("newsletter.ledger.PAUSE_S", 0)
     deliveries, deadlocks = digests(edition, 2), ["deadlock detected"]
 
     def clock() -> dt.datetime:
