@@ -21,6 +21,7 @@ BENCHMARKS = {
     "ingest": ("sqlite", "postgresql"),
     "due": ("",),
     "body": ("sqlite",),
+    "planning": ("postgresql",),
     "trending": ("",),
     "search": ("sqlite", "postgresql"),
 }

@@ -1,0 +1,200 @@
+"""Planning an edition for many readers, beside a loop that writes reader by reader; and looking in vain."""
+
+import datetime as dt
+import random
+import resource
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING
+
+import django
+from django.core.management import call_command
+from django.db import connection
+
+from tests.benchmarks.measure import ROUNDS, one_core, report
+
+if TYPE_CHECKING:
+    from newsletter.contents import Content
+    from newsletter.schedule import Due
+    from subscribers.models import Subscriber
+
+READERS = {"small": 1_500, "full": 1_000_000}
+CHOSEN = {"small": 100, "full": 20_000}
+INTERESTS, FOLLOWED, LOOPED, BATCH = 500, 2, 100, 10_000
+PARTS = 2 * ROUNDS + 1
+DATE = dt.date(2026, 7, 8)
+LONG_AGO = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+NOW = dt.datetime.combine(DATE, dt.time(12), tzinfo=dt.UTC)
+
+FOLLOW = """
+INSERT INTO subscribers_follow (subscriber_id, interest_id, wording, weight, is_starred, is_muted, created_at)
+SELECT s.id, i.id, i.canonical, 1, false, false, now() FROM subscribers_subscriber s
+CROSS JOIN generate_series(1, %s) AS k
+JOIN (SELECT *, row_number() OVER (ORDER BY id) AS number FROM subscribers_interest) i
+    ON i.number = (s.id * 7919 + k * 104729) %% %s + 1
+ON CONFLICT DO NOTHING
+"""
+HISTORY = """
+INSERT INTO newsletter_delivery (edition_id, subscriber_id, covers_from, local_date, state, reason, unit, attempt,
+    token, message_id, provider_message_id, created_at, accepted_at, error)
+SELECT %s, id, %s, %s, 'accepted', '', '', 1, %s || id, '', '', now(), now(), ''
+FROM subscribers_subscriber WHERE id NOT IN (SELECT subscriber_id FROM newsletter_delivery WHERE edition_id = %s)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class PlanningFigure:
+    """Rates of one planner on one core and ``peak_mib`` of its process.
+
+    ``rows_per_second``: who is due, rows and picks, with what each digest holds given. The choosing is
+    a benchmark of its own and is part of ``whole_per_second``, over fewer readers. The two looks are
+    among readers who all have their rows.
+    """
+
+    name: str
+    size: str
+    peer: str
+    peer_version: str
+    ratio: float
+    rows_per_second: float
+    peer_rows_per_second: float
+    whole_per_second: float
+    peak_mib: float
+    full_look_in_vain_seconds: float
+    minutes_look_in_vain_seconds: float
+
+
+def fill(readers: int) -> None:
+    """Make an edition of papers, interests, and readers, each of whom had yesterday's digest."""
+    from papers.query import VERSION, parse  # noqa: PLC0415 - models exist after setup()
+    from subscribers.models import Interest, Subscriber  # noqa: PLC0415
+    from tests.benchmarks import morning  # noqa: PLC0415
+    from tests.factories import make_edition  # noqa: PLC0415
+
+    draw, yesterday = random.Random(1), DATE - dt.timedelta(days=1)
+    morning.make_edition(morning.make_papers(draw))
+    queries = sorted({parse(morning.words(draw, 2)).canonical for _ in range(INTERESTS)})
+    Interest.objects.bulk_create(Interest(canonical=query, version=VERSION) for query in queries)
+    for start in range(0, readers, BATCH):
+        Subscriber.objects.bulk_create(
+            Subscriber(email=f"reader{n}@example.org", state="paused", confirmed_at=LONG_AGO, hour=6)
+            for n in range(start, min(start + BATCH, readers))
+        )
+    edition = make_edition(yesterday)
+    with connection.cursor() as cursor:
+        cursor.execute(FOLLOW, [FOLLOWED, len(queries)])
+        cursor.execute(HISTORY, [edition.pk, yesterday, yesterday, "before", edition.pk])
+        cursor.execute("ANALYZE")
+
+
+def wake(part: int, at_most: int | None = None) -> None:
+    """Make the readers of a part active, and nobody else."""
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE subscribers_subscriber SET state = 'paused' WHERE state = 'active'")
+        cursor.execute(
+            "UPDATE subscribers_subscriber SET state = 'active' WHERE id IN"
+            " (SELECT id FROM subscribers_subscriber WHERE id %% %s = %s LIMIT %s)",
+            [PARTS, part, at_most],
+        )
+
+
+class Given:
+    """Stands for the choosing: ten papers, seven of them with a sentence that says why, the same for everybody."""
+
+    def __init__(self, paper_ids: Sequence[int]) -> None:
+        from newsletter.contents import Content  # noqa: PLC0415
+        from subscribers.selection import Pick, Selection, Why  # noqa: PLC0415
+
+        why = (Why("diffusion models", "abstract", "A sentence of the usual length, " * 4, ((2, 10), (20, 30))),)
+        shown = [
+            Pick(pk, "for_you" if n < 7 else "trending", 0.5, 1.0, why if n < 7 else ())
+            for n, pk in enumerate(paper_ids)
+        ]
+        self.content = Content(selection=Selection(picks=tuple(shown), considered=60, matched=9, muted=0))
+
+    def __call__(self, book: object, batch: Iterable[tuple["Subscriber", "Due"]]) -> dict[int, "Content"]:  # noqa: ARG002
+        return {reader.pk: self.content for reader, _ in batch}
+
+
+def plan_one_by_one(content: "Content") -> int:
+    """Write for some readers as one would write it first; return how many."""
+    from newsletter.contents import Book  # noqa: PLC0415
+    from newsletter.due import due_readers  # noqa: PLC0415
+    from newsletter.editions import newest_closed  # noqa: PLC0415
+    from newsletter.models import Delivery, DeliveryPicks  # noqa: PLC0415
+    from newsletter.planning import _picks, _row  # noqa: PLC0415
+
+    edition = newest_closed()
+    assert edition is not None
+    for reader, due in islice(due_readers(Book(edition).editions, NOW), LOOPED):
+        delivery = Delivery.objects.create(edition=edition, subscriber=reader, **_row(due, content))
+        DeliveryPicks.objects.create(delivery=delivery, **_picks(content, is_first=due.is_first))
+    return LOOPED
+
+
+def look(*, is_full: bool) -> float:
+    """Return the seconds of a planner that finds nobody, among readers who are all active."""
+    from newsletter.editions import newest_closed  # noqa: PLC0415
+    from newsletter.planning import plan  # noqa: PLC0415
+
+    edition = newest_closed()
+    assert edition is not None
+    started = time.perf_counter()
+    assert plan(edition, NOW + dt.timedelta(minutes=1), is_full=is_full).pending == 0
+    return time.perf_counter() - started
+
+
+def rate(work: Callable[[], int]) -> float:
+    started = time.perf_counter()
+    return work() / (time.perf_counter() - started)
+
+
+def main(size: str) -> None:
+    one_core()
+    django.setup()
+    call_command("migrate", verbosity=0)
+    from newsletter import planning  # noqa: PLC0415
+    from newsletter.editions import newest_closed  # noqa: PLC0415
+
+    fill(READERS[size])
+    edition = newest_closed()
+    assert edition is not None
+    wake(PARTS - 1, at_most=CHOSEN[size])
+    whole = rate(lambda: planning.plan(edition, NOW).pending)
+    given = Given(list(edition.papers.values_list("paper", flat=True)[:10]))
+    setattr(planning, "contents", given)  # noqa: B010 - what is given is not measured
+    ours, loops = [], []
+    for number in range(ROUNDS):
+        # Waking the readers of a round is not what is measured.
+        wake(2 * number)
+        ours.append(rate(lambda: planning.plan(edition, NOW).pending))
+        wake(2 * number + 1)
+        loops.append(rate(lambda: plan_one_by_one(given.content)))
+    peak_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE subscribers_subscriber SET state = 'active'")
+        cursor.execute(HISTORY, [edition.pk, DATE, DATE, "today", edition.pk])
+        cursor.execute("VACUUM ANALYZE")
+    report(
+        PlanningFigure(
+            name="planning",
+            size=f"{READERS[size]} readers, two of {INTERESTS} interests each",
+            peer="create two rows, reader by reader",
+            peer_version="same code",
+            ratio=statistics.median(ours) / statistics.median(loops),
+            rows_per_second=statistics.median(ours),
+            peer_rows_per_second=statistics.median(loops),
+            whole_per_second=whole,
+            peak_mib=peak_kib / 1024,
+            full_look_in_vain_seconds=look(is_full=True),
+            minutes_look_in_vain_seconds=look(is_full=False),
+        )
+    )
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
