@@ -76,6 +76,8 @@ def test_a_time_zone_that_is_none_is_utc(zone, client):
         ("interests", 'agents\n\nfoo "bar', "Line 3, “foo &quot;bar”, at “&quot;bar”"),
         ("interests", "\n".join(f"topic {n}" for n in range(51)), "more than 50"),
         ("interests", "x" * 201, "Line 1, “"),
+        ("interests", "(" * 20_000, "A line has at most 200 characters."),
+        ("interests", "\u202e🤖", "Line 1, “🤖”: There is no word here."),
     ],
 )
 def test_an_error_keeps_what_was_typed_and_says_what_to_do(field, value, remedy, client):
