@@ -200,7 +200,12 @@ EMAIL_HOST_PASSWORD = _smtp["EMAIL_HOST_PASSWORD"] or ""
 EMAIL_USE_TLS = _smtp.get("EMAIL_USE_TLS", False)
 EMAIL_USE_SSL = _smtp.get("EMAIL_USE_SSL", False)
 ANYMAIL_WEBHOOK_SECRET = env.str("ANYMAIL_WEBHOOK_SECRET", default="")
-ANYMAIL = {name.removeprefix("ANYMAIL_"): value for name, value in os.environ.items() if name.startswith("ANYMAIL_")}
+ANYMAIL: dict[str, str | float] = {
+    name.removeprefix("ANYMAIL_"): value for name, value in os.environ.items() if name.startswith("ANYMAIL_")
+}
+if "REQUESTS_TIMEOUT" in ANYMAIL:
+    # A word would be refused at every call, as if each mail might have gone.
+    ANYMAIL["REQUESTS_TIMEOUT"] = float(ANYMAIL["REQUESTS_TIMEOUT"])
 
 # Postmark's stream for digests; service mails go to the server's default one. A broadcast stream adds
 # an unsubscribe link of its own until that is turned off there: ours is in every mail.

@@ -169,3 +169,13 @@ def test_a_rate_below_zero_is_refused(name, tmp_path):
 )
 def test_nonsense_about_sending_is_refused_with_what_to_set(environment, remedy, tmp_path):
     assert remedy in refusal(tmp_path, **environment)
+
+
+def test_the_time_that_a_provider_has_to_answer_is_a_number(tmp_path):
+    clean = {"PATH": os.environ["PATH"], "ENV_FILE": os.devnull, "VAR_DIR": str(tmp_path)}
+    told = {"ANYMAIL_REQUESTS_TIMEOUT": "2.5", "ANYMAIL_RESEND_API_KEY": "123"}
+    script = "from newsletter.settings import ANYMAIL; print(ANYMAIL)"
+
+    printed = subprocess.check_output([sys.executable, "-c", script], cwd=ROOT, env=clean | told, text=True)
+
+    assert ast.literal_eval(printed) == {"REQUESTS_TIMEOUT": 2.5, "RESEND_API_KEY": "123"}
