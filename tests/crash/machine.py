@@ -32,14 +32,17 @@ OPEN = ["pending", "retry", "sending"]
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """Which provider and policy a machine has, and the size of its chunks and the life of its leases."""
+    """Which provider and policy a machine has, and the sizes of what it works on."""
 
     provider: str = "smtp"
     policy: Policy = "hold"
+    mails: int = 60  # in each scene
     chunk_size: int = 10
     lease_s: int = 5
     has_keys: bool = False
     has_web: bool = False
+    # How long the sink takes to answer: long enough to be killed in.
+    answers_in_s: tuple[float, float] = (0.01, 0.04)
 
     @property
     def name(self) -> str:
@@ -100,6 +103,8 @@ class Machine:
         self._record: list[dict[str, Any]] = []
         self._read = 0
         self.wanted: list[Process] = []
+        self._connection: psycopg.Connection[Any] | None = None
+        self._passed_at = 0.0
         self.readers = 0
         self.environment = environment(folder, setup)
 
@@ -108,6 +113,7 @@ class Machine:
         with ExitStack() as stack:
             stack.enter_context(self.postgres)
             stack.enter_context(self.redis)
+            stack.callback(self._disconnect)
             stack.callback(self.end)
             self._start_sink(stack)
             self.environment |= {
@@ -201,10 +207,12 @@ class Machine:
         try:
             servers.until(look, why)
         except TimeoutError as error:
-            raise TimeoutError(f"{self.setup.name}: {error}\n{self.log()[-6000:]}") from None
+            raise TimeoutError(f"{self.setup.name}: {error}\n{self.log()[-3000:]}") from None
 
     def log(self) -> str:
-        return (self.folder / "log").read_text(errors="replace")
+        """Return what the processes complained of."""
+        lines = (self.folder / "log").read_text(errors="replace").splitlines(keepends=True)
+        return "".join(line for line in lines if ": INFO/" not in line)
 
     # What it is told ----------------------------------------------------------------------------
 
@@ -223,6 +231,13 @@ class Machine:
         )
         return addresses
 
+    def let_time_pass(self) -> None:
+        """Twice a second, bring near what waits for minutes: rows to be tried again, a provider that is left alone."""
+        if time.monotonic() - self._passed_at > 0.5:
+            self._passed_at = time.monotonic()
+            self.sql("UPDATE newsletter_delivery SET next_attempt_at = now() WHERE next_attempt_at > now()")
+            self.sql("UPDATE newsletter_providerstate SET retry_at = now() WHERE retry_at > now()")
+
     def call(self, task: str, *args: object) -> None:
         """Put a task into the queue, as any process with a broker may; one that is down hears nothing."""
         app = Celery(broker=self.redis.url)
@@ -233,22 +248,29 @@ class Machine:
     # What it says -------------------------------------------------------------------------------
 
     def sql(self, query: str, *parameters: object) -> list[tuple[Any, ...]]:
-        """Run a statement, waiting for a server that is being started again."""
+        """Run a statement on a kept connection, waiting for a server that is being started again."""
         ends = time.monotonic() + PATIENCE_S
         while True:
             try:
-                with psycopg.connect(self.postgres.url(DATABASE), autocommit=True) as connection:
-                    cursor = connection.execute(query.encode(), parameters)
-                    return cursor.fetchall() if cursor.description else []
+                if self._connection is None:
+                    self._connection = psycopg.connect(self.postgres.url(DATABASE), autocommit=True)
+                cursor = self._connection.execute(query.encode(), parameters)
+                return cursor.fetchall() if cursor.description else []
             except psycopg.OperationalError:
+                self._disconnect()
                 if time.monotonic() > ends:
                     raise
                 time.sleep(0.05)
 
+    def _disconnect(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
     def rows(self, addresses: Sequence[str]) -> list[Row]:
         found = self.sql(
-            "SELECT s.email, d.state, d.reason, d.error, d.unit, d.message_id, d.provider_message_id"
-            " FROM newsletter_delivery d JOIN subscribers_subscriber s ON s.id = d.subscriber_id"
+            "SELECT s.email, d.state, d.reason, d.error, d.unit, split_part(trim('<>' from d.message_id), '@', 1),"
+            " d.provider_message_id FROM newsletter_delivery d JOIN subscribers_subscriber s ON s.id = d.subscriber_id"
             " WHERE s.email = ANY(%s)",
             list(addresses),
         )

@@ -24,7 +24,7 @@ class Row:
     reason: str = ""
     error: str = ""
     unit: str = ""
-    message_id: str = ""
+    opaque_id: str = ""
     provider_message_id: str = ""
 
 
@@ -36,7 +36,7 @@ class Handed:
     call: int
     stored: bool = True
     answer: str = ""
-    message_id: str = ""
+    opaque_id: str = ""
     provider_message_id: str = ""
 
 
@@ -135,7 +135,7 @@ def _row(row: Row, mails: Sequence[Handed], left: Collection[str]) -> Iterable[s
         yield f"failed, and the sink never refused the mail: {row.error}"
     if row.state == "skipped" and row.address not in left:
         yield f"is skipped as {row.reason}, and never left"
-    if any(mail.message_id != row.message_id for mail in stored):
+    if any(mail.opaque_id != row.opaque_id for mail in stored):
         yield "got a mail with another id than its row's"
     if row.provider_message_id and row.provider_message_id not in {mail.provider_message_id for mail in mails}:
         yield f"has an id that the sink never gave it: {row.provider_message_id}"

@@ -19,7 +19,6 @@ BAD_DAY = (
     *(("throttled", 0.08), ("unavailable", 0.04), ("error:taken", 0.03), ("error:lost", 0.03), ("reset:taken", 0.03)),
     *(("reset:lost", 0.03), ("truncated:taken", 0.03), ("hang:taken", 0.015), ("hang:lost", 0.015)),
 )
-ANSWERS_IN_S = (0.01, 0.04)
 
 
 @dataclass(slots=True)
@@ -39,6 +38,7 @@ class Scene:
         ours = set(self.addresses)
 
         def is_reached() -> bool:
+            self.machine.let_time_pass()
             heard = {line["address"] for line in self.machine.record() if line.get("address") in ours}
             return len(heard) >= share * len(ours)
 
@@ -47,7 +47,7 @@ class Scene:
     def is_over(self) -> bool:
         """Say whether everybody has an outcome and no worker holds a chunk; what waits is let go on."""
         machine = self.machine
-        machine.sql("UPDATE newsletter_delivery SET next_attempt_at = now() WHERE next_attempt_at > now()")
+        machine.let_time_pass()
         rows = machine.rows(self.addresses)
         is_open = {*OPEN, *(["unknown"] if machine.setup.policy == "resend" else [])}
         if len(rows) < len(self.addresses) or any(row.state in is_open for row in rows):
@@ -72,7 +72,7 @@ class Act:
 def play(machine: Machine, act: Act, count: int) -> Scene:
     """Let ``count`` readers become due, do what is to be done, and wait until everybody has an outcome."""
     scene = Scene(machine, act.name)
-    machine.control(Plan(0, act.shares, ANSWERS_IN_S, act.refused, _webhooks(machine, act), act.events))
+    machine.control(Plan(0, act.shares, machine.setup.answers_in_s, act.refused, _webhooks(machine, act), act.events))
     scene.addresses = machine.activate(count)
     steps = machine.random.sample(act.steps, len(act.steps))
     shares = sorted(machine.random.uniform(0.05, 0.8) for _ in steps)

@@ -28,7 +28,7 @@ def until(what: Callable[[], object], why: str) -> None:
     while not what():
         if time.monotonic() > ends:
             raise TimeoutError(f"{why} did not come about within {PATIENCE_S:.0f} s")
-        time.sleep(0.02)
+        time.sleep(0.03)
 
 
 def postgresql_bin() -> Path:

@@ -13,7 +13,9 @@ CHUNK_SIZE = int(os.environ["CRASH_CHUNK_SIZE"])
 CHUNK_LEASE_S = int(os.environ["CRASH_LEASE_S"])
 # A provider that hangs must be given up before the lease ends.
 EMAIL_TIMEOUT = CHUNK_LEASE_S // 2
-ANYMAIL = ANYMAIL | {"REQUESTS_TIMEOUT": f"{EMAIL_TIMEOUT}"}
+ANYMAIL = ANYMAIL | {"REQUESTS_TIMEOUT": EMAIL_TIMEOUT}
+
+PROVIDER_PAUSE_S = 1
 
 CELERY_BEAT_SCHEDULE = {
     stage: {"task": f"newsletter.tasks.{stage}", "schedule": 1.0, "options": {"expires": 10}}

@@ -1,4 +1,4 @@
-"""A mail provider as a process of its own: SMTP and three HTTP APIs, in the mood that it is told, remembering all.
+"""A mail provider as a process of its own: SMTP and four HTTP APIs, in the mood that it is told, remembering all.
 
 ``python -m tests.crash.sink RECORD`` prints its two ports as JSON. A line is on the disk of RECORD
 before the sender hears of it, so the record is what really went, whoever dies afterwards.
@@ -20,7 +20,7 @@ import urllib.request
 import uuid
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from email.parser import BytesHeaderParser
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -28,41 +28,12 @@ from typing import Any
 
 from aiosmtpd.controller import Controller
 
+from tests.crash.apis import APIS, BROKEN, Api, Mail, Taken
 from tests.crash.moods import Plan, Treatment
 
 WEBHOOK_SECRET = "crash:made-up"
 HANG_S = 60.0  # above any sender's patience
-# What a unit's answer is over HTTP.
-BROKEN = ("reset", "truncated", "hang")
-STATUS = {"": 200, "throttled": 429, "unavailable": 503, "refused": 422, "error": 500} | dict.fromkeys(BROKEN, 200)
-REFUSAL = "Invalid 'To' address: the mailbox is inactive."
 REPLY = {"throttled": "451 4.7.1 slow down", "unavailable": "421 4.3.2 later", "refused": "550 5.1.1 no such mailbox"}
-
-
-@dataclass(frozen=True, slots=True)
-class Mail:
-    """What the sink reads of a mail: to whom, and the id that we gave it."""
-
-    address: str
-    message_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class Taken:
-    """A mail as the sink treats it."""
-
-    mail: Mail
-    treatment: Treatment
-    provider_id: str
-
-    def as_line(self) -> dict[str, object]:
-        return {
-            "address": self.mail.address,
-            "message_id": self.mail.message_id,
-            "provider_message_id": self.provider_id,
-            "answer": self.treatment.answer,
-            "stored": self.treatment.is_taken,
-        }
 
 
 class Book:
@@ -74,9 +45,9 @@ class Book:
         self.plan = Plan()
         self.calls = itertools.count(1)
         self.attempts: Counter[str] = Counter()
-        self.answers: dict[str, tuple[str, bytes]] = {}  # by idempotency key: the body's digest, the first answer
+        self.answers: dict[str, tuple[str, Any]] = {}  # by idempotency key: the body's digest, the first answer
 
-    def take(self, mails: Sequence[Mail], *, can_err: bool = True) -> list[Taken]:
+    def take(self, mails: Sequence[Mail], *, can_err: bool = True, is_all_or_none: bool = False) -> list[Taken]:
         """Write a unit down as its mood wants it; return how each mail is answered: all alike, but for refusals."""
         with self.lock:
             first = mails[0].address
@@ -85,7 +56,11 @@ class Book:
         if treatment.answer == "error" and not can_err:
             treatment = replace(treatment, answer="reset")
         taken = [Taken(mail, self._of(mail, treatment), uuid.uuid4().hex) for mail in mails]
-        self.write({"call": call} | each.as_line() for each in taken)
+        if is_all_or_none and any(each.is_refused for each in taken):
+            taken = [
+                replace(each, treatment=replace(each.treatment, answer="refused", is_taken=False)) for each in taken
+            ]
+        self.write({"call": call} | as_line(each) for each in taken)
         for each in taken:
             self._report(each)
         return taken
@@ -106,14 +81,24 @@ class Book:
             self.write([{"event": kind, "address": taken.mail.address}])
 
 
+def as_line(taken: Taken) -> dict[str, object]:
+    """Return a mail as it stands in the record."""
+    return {
+        "address": taken.mail.address,
+        "opaque_id": taken.mail.opaque_id,
+        "provider_message_id": taken.provider_id,
+        "answer": taken.treatment.answer,
+        "stored": taken.treatment.is_taken,
+    }
+
+
 def event(kind: str, mail: Mail, provider_id: str) -> dict[str, object]:
     """Return an event as Postmark posts it."""
-    opaque_id = mail.message_id.strip("<>").partition("@")[0]
     at = "2026-01-01T00:00:00Z"  # the same event twice has the same time
-    of: dict[str, object] = {"MessageID": provider_id, "Metadata": {"id": opaque_id}}
+    of: dict[str, object] = {"MessageID": provider_id, "Metadata": {"id": mail.opaque_id}}
     if kind == "delivered":
         return of | {"RecordType": "Delivery", "Recipient": mail.address, "DeliveredAt": at}
-    number = int(hashlib.sha256(f"{kind}{opaque_id}".encode()).hexdigest()[:12], 16)
+    number = int(hashlib.sha256(f"{kind}{mail.opaque_id}".encode()).hexdigest()[:12], 16)
     word = {"bounced": "HardBounce", "complained": "SpamComplaint"}[kind]
     record = {"bounced": "Bounce", "complained": "SpamComplaint"}[kind]
     return of | {"RecordType": record, "Type": word, "Email": mail.address, "BouncedAt": at, "ID": number}
@@ -142,7 +127,8 @@ class SmtpHandler:
         self.book = book
 
     async def handle_DATA(self, server, session, envelope):  # noqa: ARG002, N802 - aiosmtpd's signature
-        mail = Mail(envelope.rcpt_tos[0], BytesHeaderParser().parsebytes(envelope.content)["Message-ID"])
+        message_id = BytesHeaderParser().parsebytes(envelope.content)["Message-ID"]
+        mail = Mail(envelope.rcpt_tos[0], message_id.strip("<>").partition("@")[0])
         loop = asyncio.get_running_loop()
         [taken] = await loop.run_in_executor(None, lambda: self.book.take([mail], can_err=False))
         treatment = taken.treatment
@@ -165,7 +151,7 @@ class SmtpController(Controller):
 
 
 class HttpHandler(BaseHTTPRequestHandler):
-    """The send calls of Postmark, Resend and Brevo as Anymail makes them, and ``/control`` for the plan."""
+    """The send calls of ``apis``, and ``/control`` for the plan."""
 
     protocol_version = "HTTP/1.1"
     book: Book
@@ -175,38 +161,33 @@ class HttpHandler(BaseHTTPRequestHandler):
         asked = json.loads(body)
         if self.path == "/control":
             self.book.plan = Plan.of(asked)
-            self._answer(200, {})
-        elif kept := self._kept(body):
-            self._answer(*kept)
-        else:
-            self._take(asked, body)
+            return self._answer(200, {})
+        api = APIS[self.path.strip("/").partition("/")[0]]
+        key, digest = api.key(asked, dict(self.headers)), hashlib.sha256(body).hexdigest()
+        if key in self.book.answers:
+            return self._answer(*self._again(api, key, digest))
+        return self._take(api, asked, key, digest)
 
-    def _take(self, asked: Any, body: bytes) -> None:
-        """Take one mail or a batch of them; a key stands for its first answer from the moment that they are taken."""
-        taken = self.book.take([read(item) for item in (asked if isinstance(asked, list) else [asked])])
-        status, good = said(self.path.strip("/").partition("/")[0], taken, is_batch=isinstance(asked, list))
-        if any(each.treatment.is_taken for each in taken) and (key := self._key()):
-            self.book.answers[key] = (hashlib.sha256(body).hexdigest(), json.dumps(good).encode())
+    def _take(self, api: Api, asked: Any, key: str, digest: str) -> None:
+        """Take the mails of a call; its key stands for the first answer from the moment that they are taken."""
+        mails = [api.read(item) for item in api.items(asked)]
+        taken = self.book.take(mails, is_all_or_none=api.is_all_or_none)
+        status, said = api.said(asked, taken)
+        if key and any(each.treatment.is_taken for each in taken):
+            self.book.answers[key] = (digest, said)
         treatment = taken[0].treatment
         if treatment.answer in BROKEN:
-            self._break(treatment, json.dumps(good).encode())
-        else:
-            time.sleep(treatment.delay_s)
-            self._answer(status, good)
+            return self._break(treatment, json.dumps(said).encode())
+        time.sleep(treatment.delay_s)
+        return self._answer(status, said)
 
-    def _key(self) -> str:
-        return self.headers.get("Idempotency-Key", "")
-
-    def _kept(self, body: bytes) -> tuple[int, object] | None:
-        """Return the answer to a key that was used before: the first one, or 409 for another body."""
-        digest, answer = self.book.answers.get(self._key(), ("", b""))
-        if not digest:
-            return None
-        is_same = digest == hashlib.sha256(body).hexdigest()
-        self.book.write([{"replayed" if is_same else "conflict": self._key()}])
-        if is_same:
-            return 200, json.loads(answer)
-        return 409, {"name": "invalid_idempotent_request", "message": "This key was used with another body."}
+    def _again(self, api: Api, key: str, digest: str) -> tuple[int, Any]:
+        """Answer a call whose key was used before: as then, or as the API refuses another body."""
+        first, said = self.book.answers[key]
+        self.book.write([{"replayed" if digest == first else "conflict": key}])
+        if digest != first:
+            return 409, {"name": "invalid_idempotent_request", "message": "This key was used with another body."}
+        return api.again(said)
 
     def _break(self, treatment: Treatment, good: bytes) -> None:
         """End the connection where the mood wants it: without a word, in the middle of the answer, or never."""
@@ -231,40 +212,6 @@ class HttpHandler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the standard library's name
         """Keep quiet."""
-
-
-def said(api: str, taken: Sequence[Taken], *, is_batch: bool) -> tuple[int, object]:
-    """Return status and body of the answer to a call, in the words of its API."""
-    answer = taken[0].treatment.answer
-    if not is_batch:
-        return STATUS[answer], item_said(api, taken[0])
-    if answer not in {"", "refused", *BROKEN}:
-        return STATUS[answer], {"message": answer}
-    if api == "postmark":
-        return 200, [item_said(api, each) for each in taken]
-    errors = [{"index": n, "message": REFUSAL} for n, each in enumerate(taken) if each.treatment.answer == "refused"]
-    good = [item_said(api, each) for each in taken if each.treatment.answer != "refused"]
-    return 200, {"data": good} | ({"errors": errors} if errors else {})
-
-
-def item_said(api: str, taken: Taken) -> dict[str, object]:
-    """Return what is said of one mail."""
-    if taken.treatment.answer == "refused":
-        return {"ErrorCode": 406, "Message": REFUSAL} if api == "postmark" else {"name": "x", "message": REFUSAL}
-    if api == "postmark":
-        return {"ErrorCode": 0, "Message": "OK", "MessageID": taken.provider_id, "To": taken.mail.address}
-    return {"messageId" if api == "brevo" else "id": taken.provider_id}
-
-
-def read(item: dict[str, Any]) -> Mail:
-    """Read a mail out of the JSON of any of the three APIs."""
-    to = item.get("To") or item["to"]
-    to = to[0] if isinstance(to, list) else to
-    headers = item.get("Headers") or item.get("headers") or {}
-    if isinstance(headers, list):
-        headers = {header["Name"]: header["Value"] for header in headers}
-    ids = {name.lower(): value for name, value in headers.items()}
-    return Mail(to["email"] if isinstance(to, dict) else to, ids.get("message-id", ""))
 
 
 class HttpServer(ThreadingHTTPServer):

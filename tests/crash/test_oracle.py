@@ -11,11 +11,11 @@ KILLED = Rules(interrupted=1)
 
 
 def sent(address: str = A, **fields: object) -> Row:
-    return Row(**({"address": address, "state": "accepted", "unit": "u1", "message_id": "m"} | fields))  # type: ignore[arg-type]
+    return Row(**({"address": address, "state": "accepted", "unit": "u1", "opaque_id": "m"} | fields))  # type: ignore[arg-type]
 
 
 def mail(address: str = A, call: int = 1, **fields: object) -> Handed:
-    return Handed(**({"address": address, "call": call, "message_id": "m"} | fields))  # type: ignore[arg-type]
+    return Handed(**({"address": address, "call": call, "opaque_id": "m"} | fields))  # type: ignore[arg-type]
 
 
 def test_a_mail_for_everybody_is_no_problem():
@@ -41,7 +41,7 @@ def test_a_mail_for_everybody_is_no_problem():
         ([sent(state="unknown")], [mail()], HOLD, "1 units are unknown after 0 deaths"),
         ([sent(state="unknown")], [mail()], RESEND, f"{A} is unknown, and should have been sent again"),
         ([sent(state="unknown")], [mail()], KEYS, f"{A} is unknown, and should have been sent again"),
-        ([sent()], [mail(message_id="other")], HOLD, f"{A} got a mail with another id than its row's"),
+        ([sent()], [mail(opaque_id="other")], HOLD, f"{A} got a mail with another id than its row's"),
         (
             [sent(provider_message_id="p2")],
             [mail(provider_message_id="p1")],
