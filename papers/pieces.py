@@ -157,16 +157,21 @@ def _empty_field(piece: Piece) -> QueryError:
 # Refusals of what would be read as something else than is meant -----------------------------------
 
 SHOUTED = re.compile(r"\b[A-Z]{6,}\b")
-_NAME_AFTER = re.compile(r"[^\W\d_]['’.\-\w]*")
+# Two capitals are more often an acronym than a name.
+_NAME = re.compile(r"[^\W\d_]['’.\-\w]*")
 
 
 def _refuse_name_in_two(piece: Piece, following: Piece) -> None:
     """Refuse ``author:Yann LeCun``, which asks for an author called Yann and the word LeCun."""
     is_open = piece.field in {"author", "org"} and piece.kind == "word"
-    is_bare = following.kind == "word" and not following.field and not following.is_excluded
-    if is_open and is_bare and _NAME_AFTER.fullmatch(following.text) and following.text[0].isupper():
+    is_acronym = any(token.acronym for token in following.tokens)
+    is_name = _NAME.fullmatch(following.text) and following.text[0].isupper() and not is_acronym
+    if is_open and _is_bare(following) and is_name:
         whole = f'{piece.field}:"{piece.text} {following.text}"'
-        raise QueryError(f"Put a name of several words in quotes: {whole}.", piece.position + piece.is_excluded)
+        raise QueryError(
+            f"Put a name of several words in quotes: {whole}. What is no part of it goes before it.",
+            piece.position + piece.is_excluded,
+        )
 
 
 def _refuse_bracket(piece: Piece, *, has_or: bool) -> None:
@@ -179,6 +184,9 @@ def _refuse_bracket(piece: Piece, *, has_or: bool) -> None:
 
 
 def _refuse_not(piece: Piece, *, is_shouted: bool) -> None:
-    is_bare = piece.kind == "word" and not piece.field and not piece.is_excluded
-    if is_bare and piece.text == "NOT" and not is_shouted:
+    if _is_bare(piece) and piece.text == "NOT" and not is_shouted:
         raise QueryError("NOT is no sign here. Write a dash to leave something out, such as -survey.", piece.position)
+
+
+def _is_bare(piece: Piece) -> bool:
+    return piece.kind == "word" and not piece.field and not piece.is_excluded

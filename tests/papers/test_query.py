@@ -151,6 +151,8 @@ def test_what_means_something_else_is_another_interest(one_interest, another):
         ("\u202ecat:cs.CL dif\u00adfusion", "diffusion cat:cs.cl"),
         ('ａｕｔｈｏｒ:"Bjørn Łukasz"', 'author:"bjorn lukasz"'),
         ("author:jones arms", "arm author:jones"),
+        ("author:Jones CLIP", "CLIP author:jones"),
+        ("author:Jones OR Arms", "arm OR author:jones"),
         ("\U0001f916 robots", "robot"),
         ("למידה عميق", "למידה عميق"),
         ("扩散模型", "扩散模型"),
