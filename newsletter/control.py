@@ -3,6 +3,7 @@
 from django.db import transaction
 from django.db.models import Exists, OuterRef, QuerySet
 
+from newsletter import repeats
 from newsletter.models import Delivery, Edition
 
 State = Edition.State
@@ -48,10 +49,7 @@ def send_again(deliveries: QuerySet[Delivery]) -> int:
     Only while their edition is the newest that is closed; afterwards its papers, which may have been
     read, are not sent again.
     """
-    current = Edition.objects.filter(~Exists(_newer()), state__in=[*RUNNING, State.PAUSED])
-    return deliveries.filter(state=Delivery.State.UNKNOWN, edition__in=current).update(
-        state=Delivery.State.PENDING, chunk=None, next_attempt_at=None
-    )
+    return repeats.resend_unknown(deliveries)
 
 
 def _if(edition: Edition, *states: Edition.State) -> QuerySet[Edition]:

@@ -140,7 +140,9 @@ def _apply(row: DeliveryEvent, about: Delivery | Mail, now: dt.datetime) -> None
 
 def _move(delivery: Delivery, event: DeliveryEvent) -> None:
     state, before = STEPS.get(event.kind, PROOF)
-    Delivery.objects.filter(pk=delivery.pk, state__in=before).update(
+    # Also what was put back to be sent again, and went after all.
+    is_before = Q(state__in=before) | Q(state__in=Delivery.OPEN, may_have_gone=True)
+    Delivery.objects.filter(is_before, pk=delivery.pk).update(
         state=state, accepted_at=Coalesce(F("accepted_at"), Value(event.occurred_at)), next_attempt_at=None
     )
 

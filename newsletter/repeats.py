@@ -67,7 +67,7 @@ def _fingerprint(mails: Sequence[Prepared]) -> str:
 # By the operator ----------------------------------------------------------------------------------
 
 
-def resend_unknown(rows: QuerySet[Delivery], now: dt.datetime) -> int:
+def resend_unknown(rows: QuerySet[Delivery]) -> int:
     """Let those of ``rows`` that are unknown be sent again, though they may have gone; return how many.
 
     Only of the newest closed edition, unless it is cancelled; and not while the call that they were in
@@ -78,7 +78,7 @@ def resend_unknown(rows: QuerySet[Delivery], now: dt.datetime) -> int:
     keyed = UnitKey.objects.filter(name=OuterRef("unit"))
     unknown = Delivery.objects.filter(pk__in=rows.order_by().values("pk"), state=State.UNKNOWN)
     return unknown.filter(Exists(edition.filter(~Exists(newer))), ~Exists(keyed)).update(
-        state=State.RETRY, may_have_gone=True, chunk=None, next_attempt_at=now
+        state=State.PENDING, may_have_gone=True, chunk=None, next_attempt_at=None
     )
 
 
@@ -94,7 +94,7 @@ def sweep(now: dt.datetime, lease: dt.timedelta) -> int:
     # Of one edition alone, by an index: nobody waits for the others any more.
     newest = Edition.objects.filter(closed_at__isnull=False).order_by("-date").values("pk")[:1]
     unknown = Delivery.objects.filter(edition__in=list(newest.values_list("pk", flat=True)), state=State.UNKNOWN)
-    count = resend_unknown(unknown.filter(attempt__lt=MAX_ATTEMPTS, sending_at__lte=now - lease), now)
+    count = resend_unknown(unknown.filter(attempt__lt=MAX_ATTEMPTS, sending_at__lte=now - lease))
     if count:
         logger.warning("%d deliveries that may have gone are sent again", count)
     return count

@@ -41,10 +41,10 @@ def due(now: dt.datetime) -> QuerySet[Delivery]:
 
 # Before the call --------------------------------------------------------------------------------
 
-# One statement asks for everything. The conditions on other tables are EXISTS, not joins: PostgreSQL
-# looks at them again after it waited for another transaction's change of the row. A row that has this
-# unit's name already was marked by a commit whose confirmation was lost with the connection, or is
-# in a call that is made again under its key.
+# One statement asks for everything, as it stands when the statement begins; the row itself is looked at
+# again if it had to wait for another transaction, such as a cancellation. A row that has this unit's
+# name already was marked by a commit whose confirmation was lost with the connection, or is in a call
+# that is made again under its key.
 MARK = """
 UPDATE newsletter_delivery AS d
 SET state = 'sending', unit = %s, attempt = d.attempt + CASE WHEN d.unit = %s THEN 0 ELSE 1 END,
@@ -152,7 +152,7 @@ SET state = r.state, error = r.error, accepted_at = r.accepted_at, next_attempt_
     chunk_id = CASE WHEN r.leaves = 1 THEN NULL ELSE d.chunk_id END
 FROM {rows}
 WHERE d.id = r.pk AND d.unit = %s
-  AND (d.state IN ('sending', 'unknown') OR d.state = 'retry' AND r.state = 'accepted')
+  AND (d.state IN ('sending', 'unknown') OR d.state IN ('pending', 'retry') AND r.state = 'accepted')
 RETURNING id
 """
 # An event was faster than the answer, and knew nothing of the provider's id.

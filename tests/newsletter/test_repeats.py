@@ -7,7 +7,7 @@ from collections import Counter
 
 import pytest
 
-from newsletter import repeats
+from newsletter import events, repeats
 from newsletter.chunks import LEASE, sweep
 from newsletter.models import Delivery, Edition, UnitKey
 from newsletter.sending import deliver_chunk
@@ -260,12 +260,12 @@ def test_the_operator_lets_the_unknown_be_sent_again():
     story = Story(Batches(4), readers=2)
     Delivery.objects.update(state="unknown", unit="u", sending_at=START, attempt=1)
 
-    assert repeats.resend_unknown(Delivery.objects.filter(pk=story.deliveries[0].pk), START) == 1
+    assert repeats.resend_unknown(Delivery.objects.filter(pk=story.deliveries[0].pk)) == 1
     assert story.work() == Counter(sent=1)
     assert story.states() == ["accepted", "unknown"]
 
     make_edition(story.edition.date + dt.timedelta(days=1))
-    assert repeats.resend_unknown(Delivery.objects.all(), START) == 0
+    assert repeats.resend_unknown(Delivery.objects.all()) == 0
 
 
 def test_a_late_answer_ends_the_wait_of_what_was_to_be_sent_again():
@@ -273,8 +273,8 @@ def test_a_late_answer_ends_the_wait_of_what_was_to_be_sent_again():
 
     def be_slow(_message) -> Outcome:
         sweep(START + LEASE + SECOND)
-        repeats.resend_unknown(Delivery.objects.all(), START)
-        assert story.states() == ["retry"]
+        repeats.resend_unknown(Delivery.objects.all())
+        assert story.states() == ["pending"]
         return Outcome("accepted", "late-1")
 
     story.carriers = (OneByOne(be_slow),)
@@ -282,6 +282,20 @@ def test_a_late_answer_ends_the_wait_of_what_was_to_be_sent_again():
 
     assert story.states() == ["accepted"]
     assert story.work(LEASE) == Counter()
+
+
+def test_an_event_proves_that_what_was_to_be_sent_again_went():
+    story = Story(Batches(4), readers=2)
+    for delivery in story.deliveries:
+        Delivery.objects.filter(pk=delivery.pk).update(
+            state="unknown", unit="u", message_id=f"<m{delivery.pk}@paperboy.localhost>"
+        )
+    repeats.resend_unknown(Delivery.objects.all())
+
+    events.record(events.Event("Postmark", "queued", opaque_id=f"m{story.deliveries[0].pk}", occurred_at=START))
+    events.record(events.Event("Postmark", "delivered", opaque_id=f"m{story.deliveries[1].pk}", occurred_at=START))
+
+    assert story.states() == ["accepted", "delivered"]
 
 
 # The provider that stands in --------------------------------------------------------------------
@@ -311,7 +325,7 @@ def test_another_provider_never_takes_what_may_have_gone_by_the_first():
     second.name = "second"
     story = Story(first, second, readers=4)
     Delivery.objects.filter(pk=story.deliveries[3].pk).update(state="unknown", unit="u")
-    repeats.resend_unknown(Delivery.objects.all(), START)
+    repeats.resend_unknown(Delivery.objects.all())
     Delivery.objects.filter(pk=story.deliveries[0].pk).update(state="unknown", unit="v")
 
     story.work()
@@ -320,7 +334,7 @@ def test_another_provider_never_takes_what_may_have_gone_by_the_first():
     sent = [address for call in second.calls for address in call]
     assert story.addresses()[0] not in sent
     assert story.addresses()[3] not in sent
-    assert story.states()[3] == "retry"
+    assert story.states()[3] == "pending"
 
 
 def test_another_provider_takes_over_when_the_first_has_had_its_mails_of_the_day(settings):
