@@ -20,6 +20,7 @@ from papers.models import Paper
 from papers.search import build_index
 from subscribers.candidates import Candidates
 from subscribers.interests import wishes_of
+from subscribers.meanings import Matcher
 from subscribers.models import Subscriber
 from subscribers.selection import Preferences, Reader, Selection, select_all
 from subscribers.votes import opinions
@@ -87,10 +88,10 @@ class Book:
         if since not in self._covered:
             rows = [row for row in self.rows if row.new_on >= since]
             span = [edition for edition in self.editions if edition.date >= since]
+            papers, trending = [row.paper for row in rows], {row.paper_id: row.score for row in rows}
+            matcher = Matcher(papers)
             self._covered[since] = Covered(
-                candidates=Candidates(
-                    build_index(row.paper for row in rows), {row.paper_id: row.score for row in rows}
-                ),
+                candidates=Candidates(build_index(papers), trending, matcher.match, matcher.nearest),
                 has_new=any(edition.new_count for edition in span),
                 failed_since=self._failed_since(span),
             )

@@ -25,10 +25,11 @@ Longs = npt.NDArray[np.int64]
 # lie to be an answer. With wordllama that is 0.50: of the 6,325 papers of hf_ai_keywords 5 for a topic
 # in the mean, of cacm's 3,204 8, every fifth of them relevant where one of 200 is by chance.
 UNUSUAL = 4.5
+LOWEST = 0.3  # whatever the encoder: it may know too few words to tell anything apart
 ANSWER_WEIGHT = 0.2  # of a closeness as a score: below what a topic's words in one sentence reach
 REST_WEIGHT = 0.5  # of closeness, beside the words, in what does not answer by them
 AT_ONCE = 1_000  # topics that are compared with all papers
-FIELD = "close in meaning"  # in the place of a field's name, in evidence
+FIELD = "meaning"  # in the place of a field's name, in evidence
 CLOSE_FROM = 0.0  # below, a paper has nothing to do with a topic
 
 
@@ -57,7 +58,7 @@ def threshold(encoder: Encoder, papers: tuple[Document, ...]) -> float:
     closeness = said @ encoder.encode([text(paper) for paper in papers]).T
     is_own = np.array([number for number, _ in topics])[:, None] == np.arange(len(papers))
     chance = closeness[~is_own]
-    return float(chance.mean() + UNUSUAL * chance.std())
+    return max(LOWEST, float(chance.mean() + UNUSUAL * chance.std()))
 
 
 # Which papers are close -------------------------------------------------------------------------

@@ -96,7 +96,7 @@ def delete_orphans(canonicals: Collection[str] | None = None) -> int:
     with transaction.atomic():
         # Looked at twice: a new follower may have been written while we waited for the lock.
         locked = list(orphans.select_for_update().order_by("canonical").values_list("pk", flat=True))
-        return orphans.filter(pk__in=locked).delete()[0]
+        return orphans.filter(pk__in=locked).delete()[1].get(Interest._meta.label, 0)
 
 
 def wishes(subscriber: Subscriber) -> list[Wish]:

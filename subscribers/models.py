@@ -172,6 +172,22 @@ class Interest(models.Model):
         return self.canonical
 
 
+class InterestVector(models.Model):
+    """Where the topics of an interest lie in an encoder's space of meanings."""
+
+    interest = models.ForeignKey(Interest, on_delete=models.CASCADE, related_name="vectors")
+    encoder = models.CharField(max_length=80, help_text="Its name, which says its version too.")
+    vectors = models.BinaryField(help_text="float16, of length 1 each: one for each alternative with a topic.")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["interest", "encoder"], name="interest_vector_once_per_encoder"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.encoder} {self.interest_id}"
+
+
 class Follow(models.Model):
     """The tie between a reader and an interest, with the reader's own wording."""
 

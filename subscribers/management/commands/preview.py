@@ -14,7 +14,9 @@ from papers.models import Listing, Paper
 from papers.query import QueryError, parse, parse_mute
 from papers.search import build_index
 from papers.trending import scores
-from subscribers.selection import Pick, Preferences, Selection, Wish, select
+from subscribers.candidates import Candidates
+from subscribers.meanings import Matcher
+from subscribers.selection import Pick, Preferences, Reader, Selection, Wish, select_all
 
 
 class Command(PaperboyCommand):
@@ -36,12 +38,9 @@ class Command(PaperboyCommand):
         papers = Paper.objects.visible().in_bulk(listed)
         now = timezone.now()
         trending = scores(papers.values(), now.date(), listed, growth(papers, None, now), votes_by_field(now.date()))
-        selection = select(
-            build_index(papers.values()),
-            {pk: score.total for pk, score in trending.items()},
-            wishes,
-            Preferences(paper_count=options["limit"]),
-        )
+        totals, matcher = {pk: score.total for pk, score in trending.items()}, Matcher(list(papers.values()))
+        candidates = Candidates(build_index(papers.values()), totals, matcher.match, matcher.nearest)
+        (selection,) = select_all(candidates, [Reader(wishes, Preferences(paper_count=options["limit"]))])
         return Result(_data(selection, papers), _lines(selection, papers))
 
 

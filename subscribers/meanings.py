@@ -1,0 +1,87 @@
+"""What interests mean: their vectors, made once, and the papers that they find by them beside words."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+
+from papers import meaning, vectors
+from papers.encoders import Encoder, Vectors, packed, unpacked
+from papers.index import Document, PaperIndex
+from papers.matching import Matches, match
+from papers.models import Paper
+from papers.query import VERSION, Query
+from papers.ranking import Evidence
+from subscribers.models import Interest, InterestVector
+
+AT_ONCE = 5_000  # interests whose vectors are asked for together
+
+
+class Matcher:
+    """Matches queries against some papers, by words and, with an encoder, by meaning."""
+
+    def __init__(self, papers: Sequence[Paper]) -> None:
+        self._papers = sorted(papers, key=lambda paper: paper.pk)
+        self._encoder = vectors.encoder()
+        self._vectors: Vectors | None = None  # read when the first reader asks
+
+    def match(self, index: PaperIndex, queries: Sequence[Query]) -> Matches:
+        """Return the answers of each query, as ``papers.matching`` has them; ``index`` holds the matcher's papers."""
+        by_words = match(index, queries)
+        if self._encoder is None or not self._papers:
+            return by_words
+        said = vectors_of(self._encoder, queries)
+        close = meaning.close(index, queries, said, self._kept(self._encoder), vectors.threshold(self._encoder))
+        return meaning.joined(by_words, close, len(index))
+
+    def nearest(self, document: Document, query: Query) -> Evidence | None:
+        """Return the sentence by which a paper is close to a query; None where nothing is said that could be close."""
+        texts = meaning.said(query)
+        if self._encoder is None or not texts:
+            return None
+        return meaning.nearest(document, self._encoder.encode(texts), self._encoder)
+
+    def _kept(self, encoder: Encoder) -> Vectors:
+        if self._vectors is None:
+            self._vectors = vectors.vectors_of(encoder, self._papers)
+        return self._vectors
+
+
+def vectors_of(encoder: Encoder, queries: Sequence[Query]) -> list[Vectors]:
+    """Return for each query float32[k, d] of what it says; those of interests are made once and kept."""
+    found: dict[str, Vectors] = {}
+    for start in range(0, len(queries), AT_ONCE):
+        some = {query.canonical: query for query in queries[start : start + AT_ONCE]}
+        found |= _kept(encoder, some)
+        missing = [query for canonical, query in some.items() if canonical not in found]
+        made = _made(encoder, missing)
+        _keep(encoder, made)
+        found |= made
+    return [found[query.canonical] for query in queries]
+
+
+def _kept(encoder: Encoder, canonicals: Iterable[str]) -> dict[str, Vectors]:
+    dimensions = encoder.encode([]).shape[1]
+    rows = InterestVector.objects.filter(encoder=encoder.name, interest__canonical__in=list(canonicals))
+    return {
+        canonical: unpacked(bytes(vectors)).reshape(-1, dimensions)
+        for canonical, vectors in rows.values_list("interest__canonical", "vectors")
+    }
+
+
+def _made(encoder: Encoder, queries: Sequence[Query]) -> dict[str, Vectors]:
+    texts = [meaning.said(query) for query in queries]
+    ends = np.cumsum([len(said) for said in texts])[:-1]
+    encoded = np.split(encoder.encode([text for said in texts for text in said]), ends) if queries else []
+    return {query.canonical: said for query, said in zip(queries, encoded, strict=True)}
+
+
+def _keep(encoder: Encoder, made: Mapping[str, Vectors]) -> None:
+    """Keep the vectors of queries that are somebody's interest."""
+    interests = Interest.objects.filter(canonical__in=list(made), version=VERSION).values_list("canonical", "pk")
+    InterestVector.objects.bulk_create(
+        [
+            InterestVector(interest_id=pk, encoder=encoder.name, vectors=packed(made[canonical]))
+            for canonical, pk in interests
+        ],
+        ignore_conflicts=True,  # another process may have been faster
+    )

@@ -1,0 +1,84 @@
+"""With an encoder, an interest finds papers by its meaning too; its vectors are made once."""
+
+import datetime as dt
+import json
+from itertools import pairwise
+
+import pytest
+from django.core.management import call_command
+
+from papers import vectors
+from papers.query import parse
+from papers.search import build_index
+from subscribers.interests import delete_orphans, unfollow
+from subscribers.meanings import Matcher, vectors_of
+from subscribers.models import InterestVector
+from tests.factories import make_paper, make_subscriber
+from tests.papers.test_encoders import make_model
+
+pytestmark = pytest.mark.django_db
+DATE = dt.date(2026, 7, 1)
+
+
+@pytest.fixture(autouse=True)
+def _encoder(settings, tmp_path):
+    settings.ENCODER, settings.ENCODER_PATH = "onnx", str(make_model(tmp_path))
+
+
+def make_day():
+    """Return a paper that holds the word robot, one that means it, and one that does neither; the last one first."""
+    titles = ("A poem", "A drone", "A robot")
+    return [make_paper(title=title, abstract="", list_date=DATE) for title in titles]
+
+
+def answers(papers, *lines: str):
+    matcher, index = Matcher(papers), build_index(papers)
+    found = matcher.match(index, [parse(line) for line in lines])
+    rows = [found.rows[first:end].tolist() for first, end in pairwise(found.indptr.tolist())]
+    return [{index.documents[int(index.ids[row])].title for row in line} for line in rows]
+
+
+def test_an_interest_finds_what_it_means(settings):
+    papers = make_day()
+
+    assert answers(papers, "robot", '"robot"', "robot -drone") == [{"A robot", "A drone"}, {"A robot"}, {"A robot"}]
+    settings.ENCODER = ""
+    assert answers(papers, "robot", '"robot"', "robot -drone") == [{"A robot"}] * 3
+
+
+def test_the_preview_says_why(capsys):
+    make_day()
+
+    call_command("preview", "--interest", "robot", "--date", f"{DATE}", "--json")
+
+    found = {paper["title"]: paper["why"] for paper in json.loads(capsys.readouterr().out)["papers"]}
+    assert found["A robot"] == [{"interest": "robot", "field": "title", "text": "A robot"}]
+    assert found["A drone"] == [{"interest": "robot", "field": "meaning", "text": "A drone"}]
+
+
+def test_the_vectors_of_an_interest_are_made_once_and_go_with_it(django_assert_num_queries):
+    reader = make_subscriber(interests=("robot OR poem", '"drone"'))
+    encoder, queries = vectors.encoder(), [parse("robot OR poem"), parse('"drone"'), parse("nobody's")]
+    assert encoder is not None
+
+    made = vectors_of(encoder, queries)
+
+    assert [len(said) for said in made] == [2, 0, 1]
+    assert InterestVector.objects.count() == 2
+    with django_assert_num_queries(1):
+        kept = vectors_of(encoder, queries[:2])
+    assert kept[0] == pytest.approx(made[0], abs=1e-3)
+    assert kept[1].shape == made[1].shape == (0, 3)
+    unfollow(reader, "robot OR poem")
+    assert (InterestVector.objects.count(), delete_orphans()) == (1, 0)
+
+
+def test_another_encoder_has_vectors_of_its_own(settings):
+    make_subscriber(interests=("robot",))
+    for kind in ("onnx", "wordllama"):
+        settings.ENCODER = kind
+        encoder = vectors.encoder()
+        assert encoder is not None
+        vectors_of(encoder, [parse("robot")])
+
+    assert len(set(InterestVector.objects.values_list("encoder", flat=True))) == 2
