@@ -1,29 +1,19 @@
-"""PaperIndex: the day's papers by their words, ready to be asked where words stand together.
+"""PaperIndex: the day's papers as arrays of words, ready to be asked what stands where."""
 
-Pure Python: a day has hundreds of papers. It holds where each word stands, so that phrases are
-found by neighbouring positions and nothing is read twice.
-"""
-
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
-import numpy.typing as npt
 
-from papers.acronyms import near_forms
-from papers.query import Words
-from papers.text import HYPHENS, STOP_WORDS, Token, sentences, tokens
+from papers.okapi import Okapi, stem
+from papers.phrases import Bools, Ints, Longs
+from papers.text import HYPHENS, Token, sentences, tokens
 
-# A word's place is its segment times this plus its number there, so that no phrase runs from one
-# sentence or keyword into the next.
-SEGMENT = 1 << 20
+TITLE, ABSTRACT, KEYWORDS = range(3)
+FIELDS = ("title", "abstract", "keywords")
 SHORTEST_HALF = 3  # characters of each word that `data set` may have to meet `dataset`
-
-# Paper id -> the places where something stands.
-Places = Mapping[int, list[int]]
-# Paper id -> first and one past the last place of each occurrence.
-Spans = dict[int, list[tuple[int, int]]]
+NONE = -1  # stands for no word, so that it can be looked up like one
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +37,11 @@ class Segment:
     text: str
     tokens: list[Token]
 
+    def has_hyphen_after(self, number: int) -> bool:
+        """Whether nothing but a hyphen stands between a token and the next."""
+        between = self.text[self.tokens[number].end : self.tokens[number + 1].start]
+        return len(between) == 1 and between in HYPHENS
+
 
 def segments(document: Document) -> Iterator[Segment]:
     """Yield the parts of a paper, the most telling first."""
@@ -59,109 +54,101 @@ def segments(document: Document) -> Iterator[Segment]:
 
 
 class PaperIndex:
-    """Where each word of some papers stands; ``documents`` hold each id once."""
+    """The words of n papers, which hold each id once; row r is the paper with the r-th smallest id.
+
+    All t places of words stand one after the other, the papers' in the order of the rows. After each
+    segment comes a place without a word, so that no phrase runs from one sentence into the next:
+
+    - ``terms``, ``acronyms`` int32[t + 2]: the word at each place by its number in ``vocabulary``, NONE
+      where there is none. A term is in lower case, an acronym as it is written: `SAM` finds SAM
+      alone, `sam` finds both.
+    - ``has_hyphen`` bool[t]: whether a hyphen ties the word to the next.
+    - ``segment`` int32[t]: which segment a place lies in.
+    - ``row``, ``field`` int32[s]: the paper of each segment, and TITLE, ABSTRACT or KEYWORDS.
+    """
 
     def __init__(self, documents: Iterable[Document]) -> None:
-        # Terms are lower case, acronyms upper case: `SAM` finds SAM alone, `sam` finds both.
-        self._places: dict[str, dict[int, list[int]]] = defaultdict(lambda: defaultdict(list))
-        # `multimodal` -> where `multi-modal` stands, two words wide.
-        self._hyphenated: dict[str, dict[int, list[int]]] = defaultdict(lambda: defaultdict(list))
-        self._fields: dict[int, list[str]] = {}
-        self.documents: dict[int, Document] = {}  # by paper id, for the evidence of what is picked
-        self.lengths: dict[int, int] = {}
-        for document in documents:
-            self._add(document)
-        # The papers in ascending order: a paper's place here is its row in whatever is made of them.
-        self.ids: npt.NDArray[np.int64] = np.array(sorted(self.documents), dtype=np.int64)
-
-    def _add(self, document: Document) -> None:
-        parts = list(segments(document))
-        self.documents[document.id] = document
-        self._fields[document.id] = [part.field for part in parts]
-        self.lengths[document.id] = sum(len(part.tokens) for part in parts)
-        for number, part in enumerate(parts):
-            self._add_segment(document.id, number * SEGMENT, part)
-
-    def _add_segment(self, paper_id: int, start: int, part: Segment) -> None:
-        for place, token in enumerate(part.tokens, start):
-            self._places[token.term][paper_id].append(place)
-            if token.acronym:
-                self._places[token.acronym][paper_id].append(place)
-        for place, (first, second) in enumerate(zip(part.tokens, part.tokens[1:], strict=False), start):
-            between = part.text[first.end : second.start]
-            if len(between) == 1 and between in HYPHENS:
-                self._hyphenated[first.term + second.term][paper_id].append(place)
+        by_id = {document.id: document for document in documents}
+        self.documents = {paper: by_id[paper] for paper in sorted(by_id)}
+        self.ids: Longs = np.array(list(self.documents), dtype=np.int64)
+        self.vocabulary: dict[str, int] = {}
+        terms, acronyms, has_hyphen, lengths, rows, fields = _read(self.documents.values(), self.vocabulary)
+        self.terms: Ints = np.array([*terms, NONE, NONE], dtype=np.int32)
+        self.acronyms: Ints = np.full(len(self.terms), NONE, dtype=np.int32)
+        self.acronyms[list(acronyms)] = list(acronyms.values())
+        self.has_hyphen: Bools = np.zeros(len(terms), dtype=np.bool_)
+        self.has_hyphen[has_hyphen] = True
+        self.segment: Ints = np.repeat(np.arange(len(lengths), dtype=np.int32), np.array(lengths, dtype=np.int64) + 1)
+        self.row: Ints = np.array(rows, dtype=np.int32)
+        self.field: Ints = np.array(fields, dtype=np.int32)
 
     def __len__(self) -> int:
-        return len(self._fields)
+        return len(self.documents)
 
-    def field(self, paper_id: int, place: int) -> str:
-        """Return the field in which a place lies."""
-        return self._fields[paper_id][place // SEGMENT]
+    @cached_property
+    def words(self) -> list[str]:
+        """The words of ``vocabulary`` by their numbers."""
+        return list(self.vocabulary)
 
-    def spans(self, words: Words) -> Spans:
-        """Return where ``words`` stand one after the other, joined, parted or hyphenated as it may be.
+    @cached_property
+    def hyphenated(self) -> dict[str, list[int]]:
+        """Where two words stand that a hyphen makes one: ``multimodal`` for `multi-modal`."""
+        found: dict[str, list[int]] = {}
+        for place in np.flatnonzero(self.has_hyphen).tolist():
+            joined = self.words[self.terms[place]] + self.words[self.terms[place + 1]]
+            found.setdefault(joined, []).append(place)
+        return found
 
-        `multi-modal`, `multi modal` and `multimodal` are one, and so are `data set` and `dataset`.
-        """
-        # What was found after each number of words; each step takes the next one or two.
-        found: list[dict[int, set[tuple[int, int]]]] = [{} for _ in range(len(words) + 1)]
-        for done in range(len(words)):
-            for taken, places, width in self._steps(words, done):
-                _extend(found[done], places, width, into=found[done + taken], is_first=done == 0)
-        return {paper_id: sorted(spans) for paper_id, spans in sorted(found[-1].items())}
+    @cached_property
+    def lengths(self) -> Longs:
+        """The words of each paper, keywords included."""
+        return np.bincount(self.row[self.segment[self.terms[:-2] != NONE]], minlength=len(self))
 
-    def near(self, words: Words) -> Spans:
-        """Return where ``words`` or a near form of them stands: an acronym for its expansion, or the reverse."""
-        return merged(self.spans(form) for form in near_forms(words))
+    @cached_property
+    def okapi(self) -> Okapi:
+        """BM25 of the stems of all terms."""
+        places = np.flatnonzero(self.terms[:-2] != NONE)
+        segment = self.segment[places]
+        stems = [stem(word) for word in self.words]
+        return Okapi.of(
+            stems,
+            self.terms[places].astype(np.int64),
+            self.row[segment].astype(np.int64),
+            self.field[segment] == TITLE,
+            len(self),
+        )
 
-    def _steps(self, words: Words, done: int) -> Iterator[tuple[int, Places, int]]:
-        """Yield how the words after ``done`` of them may stand: words taken, places, words wide."""
-        word = words[done]
-        yield 1, self._at(word), 1
-        yield 1, self._hyphenated.get(word, {}), 2
-        yield 1, self._parted(word), 2
-        if done + 1 < len(words):
-            yield 2, self._at((word + words[done + 1]).lower()), 1
-
-    def _at(self, key: str) -> Places:
-        return self._places.get(key, {})
-
-    def _parted(self, word: str) -> Places:
-        """Return where two words stand that together are ``word``; `nowhere` is not `now here`, by luck at most."""
-        found: dict[int, list[int]] = defaultdict(list)
-        for cut in range(SHORTEST_HALF, len(word) - SHORTEST_HALF + 1):
-            first, second = word[:cut], word[cut:]
-            if first in self._places and second in self._places and not {first, second} & STOP_WORDS:
-                for paper_id, places in self._places[first].items():
-                    after = set(self._at(second).get(paper_id, ()))
-                    found[paper_id] += [place for place in places if place + 1 in after]
-        return {paper_id: places for paper_id, places in found.items() if places}
-
-
-def merged(several: Iterable[Spans]) -> Spans:
-    """Return the distinct spans of all, by paper, in order."""
-    found: dict[int, set[tuple[int, int]]] = {}
-    for spans in several:
-        for paper_id, here in spans.items():
-            found.setdefault(paper_id, set()).update(here)
-    return {paper_id: sorted(found[paper_id]) for paper_id in sorted(found)}
+    @cached_property
+    def pairs(self) -> tuple[Longs, Longs]:
+        """The pairs of neighbours, ``term * len(vocabulary) + next term``, ascending, and their places."""
+        first, second = self.terms[:-2].astype(np.int64), self.terms[1:-1]
+        places = np.flatnonzero((first >= 0) & (second >= 0))
+        keys = first[places] * len(self.vocabulary) + second[places]
+        order = np.argsort(keys, kind="stable")
+        return keys[order], places[order]
 
 
-def _extend(
-    found: Mapping[int, set[tuple[int, int]]],
-    places: Places,
-    width: int,
-    *,
-    into: dict[int, set[tuple[int, int]]],
-    is_first: bool,
-) -> None:
-    """Add to ``into`` each span of ``found`` that goes on at one of ``places``, and at the first word each place."""
-    for paper_id, starts in places.items():
-        if is_first:
-            spans = {(place, place + width) for place in starts}
-        else:
-            here = set(starts)
-            spans = {(start, end + width) for start, end in found.get(paper_id, ()) if end in here}
-        if spans:
-            into.setdefault(paper_id, set()).update(spans)
+def _read(
+    documents: Iterable[Document], vocabulary: dict[str, int]
+) -> tuple[list[int], dict[int, int], list[int], list[int], list[int], list[int]]:
+    """Return the terms at all places, the acronyms and hyphens by place, and each segment's length, row and field."""
+    terms: list[int] = []
+    acronyms: dict[int, int] = {}
+    has_hyphen: list[int] = []
+    lengths: list[int] = []
+    rows: list[int] = []
+    fields: list[int] = []
+    for row, document in enumerate(documents):
+        for part in segments(document):
+            start = len(terms)
+            for place, token in enumerate(part.tokens, start):
+                terms.append(vocabulary.setdefault(token.term, len(vocabulary)))
+                if token.acronym:
+                    acronyms[place] = vocabulary.setdefault(token.acronym, len(vocabulary))
+                if place > start and part.has_hyphen_after(place - start - 1):
+                    has_hyphen.append(place - 1)
+            terms.append(NONE)
+            lengths.append(len(part.tokens))
+            rows.append(row)
+            fields.append(FIELDS.index(part.field))
+    return terms, acronyms, has_hyphen, lengths, rows, fields

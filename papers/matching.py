@@ -1,14 +1,22 @@
-"""Many queries against one index at once: which papers answer each, which papers each hides."""
+"""Many queries against one index at once: which papers answer each, which papers each hides.
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+What queries are made of, their parts, is looked for once, whoever asks for it. From there on all is
+arrays of pairs, ``number of the part, alternative or query * n + row``, ascending.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
+from papers.fields import rows_with
 from papers.index import PaperIndex
-from papers.query import Query
-from papers.ranking import answers, hides
+from papers.likeness import THRESHOLD, Profile, closeness
+from papers.okapi import Floats
+from papers.phrases import Longs, ends, ranges, runs, within
+from papers.query import Alternative, Field, Query, Words
+from papers.relevance import Asked
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,23 +42,182 @@ class Hidden:
     rows: npt.NDArray[np.int32]
 
 
-def match(index: PaperIndex, queries: Sequence[Query]) -> Matches:
-    """Return the papers that answer each of ``queries``, with their scores."""
-    row = {paper: number for number, paper in enumerate(index.ids.tolist())}
-    found = [sorted((row[paper], score) for paper, score in answers(index, query).items()) for query in queries]
-    return Matches(
-        indptr=_indptr(map(len, found)),
-        rows=np.array([row for answer in found for row, _score in answer], dtype=np.int32),
-        scores=np.array([score for answer in found for _row, score in answer], dtype=np.float32),
-    )
+def match(index: PaperIndex, queries: Sequence[Query], likes: Mapping[str, Profile] | None = None) -> Matches:
+    """Return the papers that answer each of ``queries``, with their scores.
+
+    ``likes`` are the profiles of the papers that `like:` names, by arXiv id; one without matches nothing.
+    """
+    return _matches(index, queries, likes or {}, only_answers=True)
+
+
+def related(index: PaperIndex, queries: Sequence[Query], likes: Mapping[str, Profile] | None = None) -> Matches:
+    """Return what ``match`` does and also all papers that hold a word of a topic, with a score by the same measure.
+
+    Phrases, fields and exclusions bind these too.
+    """
+    return _matches(index, queries, likes or {}, only_answers=False)
 
 
 def hide(index: PaperIndex, queries: Sequence[Query]) -> Hidden:
-    """Return the papers that each of ``queries`` hides as a mute."""
-    row = {paper: number for number, paper in enumerate(index.ids.tolist())}
-    found = [sorted(row[paper] for paper in hides(index, query)) for query in queries]
-    return Hidden(_indptr(map(len, found)), np.array([row for hidden in found for row in hidden], dtype=np.int32))
+    """Return the papers that each of ``queries`` hides as a mute: by phrase, near form or field, nothing else."""
+    rows, parts = max(len(index), 1), Parts.of(queries)
+    asked = Asked(index, list(parts.topics), list(parts.phrases))
+    standing = _joined([asked.standing, _field_keys(index, parts)])
+    found = _answering(parts, standing, np.ones(len(standing)), rows)
+    query, row = np.divmod(_without(found, _excluded(parts, standing, rows)).keys, rows)
+    return Hidden(ranges(query, len(queries)), row.astype(np.int32))
 
 
-def _indptr(lengths: Iterable[int]) -> npt.NDArray[np.int64]:
-    return np.cumsum(np.fromiter((0, *lengths), dtype=np.int64), dtype=np.int64)
+def _matches(
+    index: PaperIndex, queries: Sequence[Query], likes: Mapping[str, Profile], *, only_answers: bool
+) -> Matches:
+    rows, parts = max(len(index), 1), Parts.of(queries)
+    asked = Asked(index, list(parts.topics), list(parts.phrases))
+    scored, fields = asked.scored(only_answers=only_answers), _field_keys(index, parts)
+    like_keys, like_scores = _like_keys(index, parts, likes)
+    keys = _joined([scored.keys, fields, like_keys])
+    values = np.concatenate([scored.scores, np.zeros(len(fields)), like_scores])
+    found = _answering(parts, keys, values, rows)
+    found = _without(found, _excluded(parts, _joined([asked.standing, fields]), rows))
+    query, row = np.divmod(found.keys, rows)
+    return Matches(ranges(query, len(queries)), row.astype(np.int32), found.scores.astype(np.float32))
+
+
+# Parts ------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class Parts:
+    """What q queries are made of, each once, numbered kind after kind in the order of the first four.
+
+    Exclusions are among the topics, since both stand in near forms. ``query`` int64[a] is the query
+    of each alternative, ``first`` int64[a + 1] and ``parts`` its parts; ``without`` are pairs of a
+    query and a part that it excludes.
+    """
+
+    topics: dict[Words, int] = field(default_factory=dict)
+    phrases: dict[Words, int] = field(default_factory=dict)
+    fields: dict[Field, int] = field(default_factory=dict)
+    likes: dict[str, int] = field(default_factory=dict)
+    query: Longs = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    first: Longs = field(default_factory=lambda: np.zeros(1, dtype=np.int64))
+    parts: Longs = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    without: Longs = field(default_factory=lambda: np.empty((0, 2), dtype=np.int64))
+
+    @classmethod
+    def of(cls, queries: Sequence[Query]) -> "Parts":
+        parts = cls()
+        sides = [(number, parts._number(side)) for number, query in enumerate(queries) for side in query.alternatives]
+        without = [(number, parts._excluded(part)) for number, query in enumerate(queries) for part in query.exclusions]
+        starts = np.cumsum([0, len(parts.topics), len(parts.phrases), len(parts.fields)])
+        flat = np.array([part for _, side in sides for part in side], dtype=np.int64).reshape(-1, 2)
+        parts.query = np.array([number for number, _ in sides], dtype=np.int64)
+        parts.first = ends([len(side) for _, side in sides])
+        parts.parts = starts[flat[:, 0]] + flat[:, 1]
+        pairs = np.array([(number, *part) for number, part in without], dtype=np.int64).reshape(-1, 3)
+        parts.without = np.stack([pairs[:, 0], starts[pairs[:, 1]] + pairs[:, 2]], axis=1)
+        return parts
+
+    def _number(self, side: Alternative) -> list[tuple[int, int]]:
+        """Return the kind of each part and its number in its kind."""
+        found = [(0, self.topics.setdefault(words, len(self.topics))) for words in side.topics]
+        found += [(1, self.phrases.setdefault(words, len(self.phrases))) for words in side.phrases]
+        found += [(2, self.fields.setdefault(part, len(self.fields))) for part in side.fields]
+        found += [(3, self.likes.setdefault(paper, len(self.likes))) for paper in side.like]
+        return found
+
+    def _excluded(self, part: Words | Field) -> tuple[int, int]:
+        if isinstance(part, Field):
+            return 2, self.fields.setdefault(part, len(self.fields))
+        return 0, self.topics.setdefault(part, len(self.topics))
+
+    @property
+    def count(self) -> int:
+        return len(self.topics) + len(self.phrases) + len(self.fields) + len(self.likes)
+
+    @property
+    def has_score(self) -> npt.NDArray[np.bool_]:
+        """Whether each part of an alternative says how well a paper suits; a field says whether it does."""
+        number = self.parts - len(self.topics) - len(self.phrases)
+        return (number < 0) | (number >= len(self.fields))
+
+
+def _field_keys(index: PaperIndex, parts: Parts) -> Longs:
+    found, before = rows_with(index, list(parts.fields)), len(parts.topics) + len(parts.phrases)
+    return _joined([(before + number) * max(len(index), 1) + rows for number, rows in enumerate(found)])
+
+
+def _like_keys(index: PaperIndex, parts: Parts, likes: Mapping[str, Profile]) -> tuple[Longs, Floats]:
+    known = [paper for paper in parts.likes if paper in likes]
+    cosines = closeness(index, [likes[paper] for paper in known])
+    which, row = np.nonzero(cosines >= THRESHOLD)
+    part = parts.count - len(parts.likes) + np.array([parts.likes[paper] for paper in known], dtype=np.int64)
+    return part[which] * max(len(index), 1) + row, cosines[which, row]
+
+
+def _joined(several: Sequence[Longs]) -> Longs:
+    return np.concatenate([np.empty(0, dtype=np.int64), *several])
+
+
+# Alternatives and queries -----------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Pairs of queries and papers: ``keys`` int64[m], ``query * n + row``, ascending, ``scores`` float64[m]."""
+
+    keys: Longs
+    scores: Floats
+
+
+def _answering(parts: Parts, keys: Longs, values: Floats, rows: int) -> Found:
+    """Return the papers that have all parts of an alternative of each query, with their best score.
+
+    ``keys`` are the pairs of a part and a paper, ``values`` how well the paper suits.
+    """
+    side, row, score = _sides(parts, keys, values, rows)
+    found = parts.query[side] * rows + row
+    if len(set(parts.query.tolist())) < len(parts.query):
+        order = np.lexsort((-score, found))
+        best = order[runs(found[order])]
+        found, score = found[best], score[best]
+    return Found(found, score)
+
+
+def _sides(parts: Parts, keys: Longs, values: Floats, rows: int) -> tuple[Longs, Longs, Floats]:
+    """Return the alternatives and the papers that have all their parts, and the mean of the parts' scores."""
+    owner, places = within(ranges(keys // rows, parts.count), parts.parts)
+    lengths = np.diff(parts.first)
+    side = np.repeat(np.arange(len(lengths)), lengths)[owner]
+    pairs, values = side * rows + keys[places] % rows, values[places]
+    if lengths.max(initial=1) > 1:
+        order = np.argsort(pairs, kind="stable")
+        begins = runs(pairs[order])
+        held = np.diff(np.append(begins, len(pairs)))
+        values = np.add.reduceat(values[order], begins) if len(begins) else values
+        pairs = pairs[order][begins]
+        whole = held == lengths[pairs // rows]
+        pairs, values = pairs[whole], values[whole]
+    side, row = np.divmod(pairs, rows)
+    told = np.bincount(np.repeat(np.arange(len(lengths)), lengths), weights=parts.has_score, minlength=len(lengths))
+    alone = _rarity(np.bincount(side, minlength=len(lengths)), rows)
+    return side, row, np.where(told[side] > 0, values / np.maximum(told[side], 1), alone[side])
+
+
+def _rarity(held: Longs, rows: int) -> Floats:
+    """Return the score of fields alone that ``held`` papers have: an author of one paper 1, a field of most little."""
+    rarity: Floats = np.log(1 + (rows - held + 0.5) / (held + 0.5)) / np.log(1 + (rows - 0.5) / 1.5)
+    return np.minimum(rarity, 1.0)
+
+
+def _excluded(parts: Parts, standing: Longs, rows: int) -> Longs:
+    """Return the pairs of a query and a paper in which something stands that the query excludes, ascending."""
+    owner, places = within(ranges(standing // rows, parts.count), parts.without[:, 1])
+    return np.unique(parts.without[owner, 0] * rows + standing[places] % rows)
+
+
+def _without(found: Found, excluded: Longs) -> Found:
+    if not len(excluded):
+        return found
+    kept = ~np.isin(found.keys, excluded)
+    return Found(found.keys[kept], found.scores[kept])

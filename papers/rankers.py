@@ -3,17 +3,20 @@
 import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from functools import lru_cache
+from itertools import pairwise
 from typing import Protocol
 
-import snowballstemmer
+import numpy as np
 
 from papers import meaning
 from papers.encoders import Encoder
 from papers.index import Document, PaperIndex
+from papers.matching import related
+from papers.okapi import stem
 from papers.query import Alternative, Query, Words, plain_topic
-from papers.ranking import ranked
 from papers.text import tokens
+
+AT_ONCE = 32  # queries; each may have a score for every paper
 
 
 class Ranker(Protocol):
@@ -30,10 +33,12 @@ class Product:
         self._index = PaperIndex(documents)
 
     def rank(self, texts: Sequence[str]) -> Iterator[list[int]]:
-        for text in texts:
-            words = plain_topic(text)
-            found = ranked(self._index, Query((Alternative(topics=(words,)),))) if words else []
-            yield [paper for paper, _score in found]
+        for start in range(0, len(texts), AT_ONCE):
+            topics = [Query((Alternative(topics=(plain_topic(text),)),)) for text in texts[start : start + AT_ONCE]]
+            found = related(self._index, topics)
+            for first, end in pairwise(found.indptr.tolist()):
+                best = np.lexsort((found.rows[first:end], -found.scores[first:end]))
+                yield self._index.ids[found.rows[first:end][best]].tolist()
 
 
 class ByMeaning:
@@ -92,8 +97,8 @@ class Okapi:
         average = sum(counts.total() for counts in held) / max(len(held), 1)
         for document, counts in zip(documents, held, strict=True):
             base = self.K1 * (1 - self.B + self.B * counts.total() / (average or 1.0))
-            for stem, count in counts.items():
-                self._weights[stem].append((document.id, count * (self.K1 + 1) / (count + base)))
+            for word, count in counts.items():
+                self._weights[word].append((document.id, count * (self.K1 + 1) / (count + base)))
 
     def rank(self, texts: Sequence[str]) -> Iterator[list[int]]:
         for text in texts:
@@ -103,25 +108,16 @@ class Okapi:
     def scores(self, text: str) -> dict[int, float]:
         """Return the score of each paper that holds a word of ``text``, above 0; each word as often as it stands."""
         scores: dict[int, float] = defaultdict(float)
-        for stem in _stems(text):
-            held = self._weights.get(stem, [])
+        for word in _stems(text):
+            held = self._weights.get(word, [])
             rarity = math.log(1 + (self._count - len(held) + 0.5) / (len(held) + 0.5))
             for paper, weight in held:
                 scores[paper] += rarity * weight
         return scores
 
 
-_STEMMER = snowballstemmer.stemmer("english")
-
-
 def _stems(text: str) -> list[str]:
-    return [_stem(token.term) for token in tokens(text)]
-
-
-@lru_cache(maxsize=100_000)
-def _stem(word: str) -> str:
-    stem: str = _STEMMER.stemWord(word)
-    return stem
+    return [stem(token.term) for token in tokens(text)]
 
 
 RANKERS: dict[str, Callable[[Sequence[Document]], Ranker]] = {"product": Product, "phrase": Phrase, "bm25": Okapi}

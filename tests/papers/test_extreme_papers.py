@@ -2,9 +2,10 @@
 
 import pytest
 
+from papers.evidence import LONGEST_EVIDENCE
 from papers.index import Document, PaperIndex
 from papers.query import parse
-from papers.ranking import LONGEST_EVIDENCE, answers, evidence, hides
+from papers.ranking import answers, evidence, hides
 
 ENDLESS = "robot " * 8_000 + "holds a large language model " + "arm " * 13_000  # 100 kB, one sentence
 SENTENCES = "Robots are fine. " * 6_000 + "One holds an LLM."

@@ -4,9 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from papers.evidence import LONGEST_EVIDENCE, evidence
 from papers.index import Document, PaperIndex
 from papers.query import QueryError, parse
-from papers.ranking import LONGEST_EVIDENCE, answers, evidence, hides, ranked
+from papers.ranking import answers, hides, ranked
 
 
 def paper(title: str = "Untitled", abstract: str = "", *keywords: str, number: int = 1) -> Document:
