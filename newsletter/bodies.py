@@ -184,7 +184,7 @@ def _line(line: WhyLine, look: Look) -> MadeLine:
     text_parts, html_parts = _open_line(tuple([segment.is_marked for segment in line.segments]), look)
     html = _around(html_parts, [escape(string) for string in strings])
     before, after = _around(text_parts, strings)
-    return MadeLine((emails.wrapped(before), after), html, len(encoded("".join(html))) + OWN_LINK)
+    return MadeLine((emails.wrapped(before), after), html, _at_most("".join(html)) + OWN_LINK)
 
 
 def _around(parts: Sequence[Part], strings: Sequence[str]) -> tuple[str, str]:
@@ -206,8 +206,12 @@ def _open_line(marks: tuple[bool, ...], look: Look) -> MadeFrame:
 
 def _inlined(part: str, look: Look) -> str:
     """Return a part of a mail's body with the styles of the mail in its elements."""
-    page = slots.render(look.version, "emails/alone.html", emails.frame("", ""), ALONE)
-    return emails.inlined(page.replace(EDGE, f"{EDGE}{part}{EDGE}")).split(EDGE)[1]
+    return emails.inlined(_page(look).replace(EDGE, f"{EDGE}{part}{EDGE}")).split(EDGE)[1]
+
+
+@functools.lru_cache(maxsize=8)
+def _page(look: Look) -> str:
+    return slots.render(look.version, "emails/alone.html", emails.frame("", ""), ALONE)
 
 
 # Size -------------------------------------------------------------------------------------------
@@ -232,6 +236,12 @@ def _fitting(digest: Digest, look: Look) -> list[list[MadeEntry]]:
     if sum([entry.octets for entries in made for entry in entries]) <= ROOM:
         return made
     return [[_made(entry, look) for entry in section.entries] for section in fitted(digest, look).sections]
+
+
+def _at_most(html: str) -> int:
+    """Return a bound on the octets of some HTML as encoded, which is dearer to count than to guess."""
+    octets = len(html) if html.isascii() else 3 * len(html.encode())
+    return octets + octets // 20 + 2 * html.count("=")
 
 
 def _made(entry: Entry, look: Look) -> MadeEntry:

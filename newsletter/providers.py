@@ -34,6 +34,8 @@ logger = logging.getLogger(__name__)
 
 IDLE_S = 5.0  # a server may have closed a connection that was idle for longer: every one of those would be an unknown
 OK, OK_FORWARDED, GO_ON, BYE = 250, 251, 354, 421
+Reply = tuple[int, bytes]
+NOT_ASKED: Reply = (0, b"")
 DOWN_S = 30.0  # how long a provider that could not be reached is not asked again
 
 
@@ -91,18 +93,36 @@ class _PhasedSMTP(smtplib.SMTP):
         self.has_sent_body = False
         self.ehlo_or_helo_if_needed()
         size = f" size={len(content)}" if self.has_extn("size") else ""
-        if (reply := self.docmd("MAIL", f"FROM:<{sender}>{size}"))[0] != OK:
-            raise self._over(smtplib.SMTPSenderRefused(*reply, sender))
-        if (reply := self.docmd("RCPT", f"TO:<{recipient}>"))[0] not in {OK, OK_FORWARDED}:
-            raise self._over(smtplib.SMTPRecipientsRefused({recipient: reply}), code=reply[0])
-        if (reply := self.docmd("DATA"))[0] != GO_ON:
-            raise self._over(smtplib.SMTPDataError(*reply))
+        mail, rcpt, data = self._ask([f"MAIL FROM:<{sender}>{size}", f"RCPT TO:<{recipient}>", "DATA"])
+        if mail[0] != OK:
+            raise self._over(smtplib.SMTPSenderRefused(*mail, sender), data)
+        if rcpt[0] not in {OK, OK_FORWARDED}:
+            raise self._over(smtplib.SMTPRecipientsRefused({recipient: rcpt}), data, code=rcpt[0])
+        if data[0] != GO_ON:
+            raise self._over(smtplib.SMTPDataError(*data), data)
         self.send(content + b".\r\n")
         if (reply := self.getreply())[0] != OK:
-            raise self._over(smtplib.SMTPDataError(*reply))
+            raise self._over(smtplib.SMTPDataError(*reply), reply)
 
-    def _over(self, error: smtplib.SMTPException, code: object = None) -> smtplib.SMTPException:
-        """Leave the transaction, or the connection where the server is about to."""
+    def _ask(self, commands: Sequence[str]) -> list[Reply]:
+        """Return the reply to each command, in one turn with PIPELINING (RFC 2920), else none after a refusal."""
+        at_once = self.has_extn("pipelining")
+        if at_once:
+            self.send("".join(f"{command}\r\n" for command in commands))
+        replies: list[Reply] = []
+        for command in commands:
+            replies.append(self.getreply() if at_once else self.docmd(command))
+            if replies[-1][0] == BYE or (not at_once and replies[-1][0] not in {OK, OK_FORWARDED}):
+                break
+        return replies + [NOT_ASKED] * (len(commands) - len(replies))
+
+    def _over(self, error: smtplib.SMTPException, last: Reply, code: object = None) -> smtplib.SMTPException:
+        """Leave the transaction, or the connection where the server is about to.
+
+        ``last`` is its last reply: one that asks for a message although nobody gets it is given none.
+        """
+        if last[0] == GO_ON:
+            self.docmd(".")
         if (code or getattr(error, "smtp_code", None)) == BYE:
             self.close()
         else:

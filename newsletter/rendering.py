@@ -4,6 +4,7 @@ import datetime as dt
 import functools
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from django.conf import settings
 from django.db.models import Max
@@ -128,28 +129,30 @@ def digest(delivery: Delivery, of: Material | None = None) -> Digest:
     picks = delivery.picks
     language = get_language() or ""
     span = of.span(delivery, language)
-    sections = _sections(picks, functools.partial(of.card, delivery.edition, language=language))
+    words = _words(language)
+    sections = _sections(picks, functools.partial(of.card, delivery.edition, language=language), words)
     titles = [entry.card.title for section in sections for entry in section.entries]
-    said = _coverage(delivery, picks, span.editions)
+    said = _coverage(delivery, picks, span.editions, language)
+    reader = delivery.subscriber
     mail_url = tokens.token_link("digest", delivery.token)
     preferences_url = tokens.token_link("preferences", delivery.token)
-    unsubscribe_url = tokens.token_link("subscribers:unsubscribe", delivery.subscriber.unsubscribe_token)
+    unsubscribe_url = tokens.token_link("subscribers:unsubscribe", reader.unsubscribe_token)
     return Digest(
         form=picks.form,
         subject=_subject(titles, span.editions),
-        preheader=_preheader(said, tuple(titles[1:4])),
-        headline=_headline(sections),
+        preheader=_preheader(said, titles[1:4], words),
+        headline=_headline(*_lengths(sections), language),
         date=delivery.local_date,
         coverage=said,
         sections=sections,
-        checked=tuple(filter(None, [_counts(picks), *span.checked])),
-        why_you_get_this=_why_you_get_this(delivery.subscriber),
-        welcome=_welcome() if picks.counts.get("is_first") else "",
+        checked=tuple(filter(None, [_counts(picks, language), *span.checked])),
+        why_you_get_this=_why(reader.frequency, reader.hour, reader.timezone, settings.SITE_NAME, language),
+        welcome=words.welcome if picks.counts.get("is_first") else "",
         links=(
-            Link(_("View in browser"), mail_url),
-            Link(_("Preferences"), preferences_url),
-            Link(_("Pause"), f"{preferences_url}#pause"),
-            Link(_("Unsubscribe"), unsubscribe_url),
+            Link(words.view, mail_url),
+            Link(words.preferences, preferences_url),
+            Link(words.pause, f"{preferences_url}#pause"),
+            Link(words.unsubscribe, unsubscribe_url),
         ),
         mail_url=mail_url,
         preferences_url=preferences_url,
@@ -158,26 +161,50 @@ def digest(delivery: Delivery, of: Material | None = None) -> Digest:
     )
 
 
-def _sections(picks: DeliveryPicks, card_of: Callable[[int], Card]) -> tuple[Section, ...]:
+class Words(NamedTuple):
+    """What every digest of a language says: looking it up for each of them takes longer than joining a body."""
+
+    for_you: str
+    trending: str
+    nothing_matched: str
+    also: str
+    welcome: str
+    view: str
+    preferences: str
+    pause: str
+    unsubscribe: str
+
+
+@functools.lru_cache(maxsize=64)
+def _words(_language: str) -> Words:
+    return Words(
+        for_you=_("For you"),
+        trending=_("Trending today"),
+        nothing_matched=_("None of the new papers matches your interests. These are the most talked about."),
+        also=_("Also: %(titles)s"),
+        welcome=_(
+            "Welcome! This is your first digest. The links under each paper make the next one fit you better:"
+            " more like this, less like this, or hide an interest."
+        ),
+        view=_("View in browser"),
+        preferences=_("Preferences"),
+        pause=_("Pause"),
+        unsubscribe=_("Unsubscribe"),
+    )
+
+
+def _sections(picks: DeliveryPicks, card_of: Callable[[int], Card], words: Words) -> tuple[Section, ...]:
     entries: dict[str, list[Entry]] = {"for_you": [], "trending": []}
     numbers = {interest: number for number, interest in enumerate(picks.interests, start=1)}
     for pick in picks.details:
         why = tuple([why_line(evidence, numbers[evidence["interest"]]) for evidence in pick["why"]])
         entries[pick["section"]].append(Entry(card_of(pick["paper"]), why))
     matched, trending = tuple(entries["for_you"]), tuple(entries["trending"])
-    intro = "" if matched else _("None of the new papers matches your interests. These are the most talked about.")
     sections = (
-        Section("for_you", _("For you"), "", matched),
-        Section("trending", _("Trending today"), intro, trending),
+        Section("for_you", words.for_you, "", matched),
+        Section("trending", words.trending, "" if matched else words.nothing_matched, trending),
     )
     return tuple([section for section in sections if section.entries])
-
-
-def _welcome() -> str:
-    return _(
-        "Welcome! This is your first digest. The links under each paper make the next one fit you better:"
-        " more like this, less like this, or hide an interest."
-    )
 
 
 def _subject(titles: Sequence[str], editions: Sequence[Edition]) -> str:
@@ -190,10 +217,10 @@ def _subject(titles: Sequence[str], editions: Sequence[Edition]) -> str:
     return ngettext("%(first)s, and %(n)d more", "%(first)s, and %(n)d more", others) % {"first": first, "n": others}
 
 
-def _preheader(said: str, titles: Sequence[str]) -> str:
+def _preheader(said: str, titles: Sequence[str], words: Words) -> str:
     """Return what an inbox shows after the subject, without repeating it: the next titles."""
     others = "; ".join(titles)
-    text = f"{said} {_('Also: %(titles)s') % {'titles': others}}" if others else said
+    text = f"{said} {words.also % {'titles': others}}" if others else said
     if len(text) < SHORTEST_PREHEADER:
         text += " " + _("With the reason why it was picked for you.")
     return _cut(text, LONGEST_PREHEADER)
@@ -203,23 +230,32 @@ def _cut(text: str, length: int) -> str:
     return text if len(text) <= length else f"{text[: length - 1].rstrip()}…"
 
 
-def _headline(sections: Sequence[Section]) -> str:
+def _lengths(sections: Sequence[Section]) -> tuple[int, int]:
     counts = {section.key: len(section.entries) for section in sections}
-    if n := counts.get("for_you"):
-        return ngettext("%(n)d paper for you", "%(n)d papers for you", n) % {"n": n}
-    if n := counts.get("trending"):
-        return ngettext("%(n)d trending paper", "%(n)d trending papers", n) % {"n": n}
+    return counts.get("for_you", 0), counts.get("trending", 0)
+
+
+@functools.lru_cache(maxsize=1024)
+def _headline(for_you: int, trending: int, _language: str) -> str:
+    if for_you:
+        return ngettext("%(n)d paper for you", "%(n)d papers for you", for_you) % {"n": for_you}
+    if trending:
+        return ngettext("%(n)d trending paper", "%(n)d trending papers", trending) % {"n": trending}
     return _("No new papers yet")
 
 
-def _coverage(delivery: Delivery, picks: DeliveryPicks, editions: Sequence[Edition]) -> str:
+def _coverage(delivery: Delivery, picks: DeliveryPicks, editions: Sequence[Edition], language: str) -> str:
     """Return what was looked at, and since when, in one sentence."""
     if picks.form == DeliveryPicks.Form.SOURCE_LATE:
         return _("%(source)s could not be read. Nothing is lost: what it lists comes with a later digest.") % {
             "source": _failed(editions)
         }
-    considered, matched = picks.counts["considered"], picks.counts["matched"]
     since = "" if len(editions) <= 1 else _(" since %(day)s") % {"day": _day(delivery.covers_from, delivery.local_date)}
+    return _found(picks.counts["considered"], picks.counts["matched"], since, language)
+
+
+@functools.lru_cache(maxsize=4096)
+def _found(considered: int, matched: int, since: str, _language: str) -> str:
     papers = ngettext("%(n)d new paper%(since)s", "%(n)d new papers%(since)s", considered)
     matches = ngettext("%(n)d matches your interests", "%(n)d match your interests", matched)
     if not matched:
@@ -237,26 +273,28 @@ def _failed(editions: Iterable[Edition]) -> str:
     return ", ".join(sorted(names)) or _("a source")
 
 
-def _counts(picks: DeliveryPicks) -> str:
+def _counts(picks: DeliveryPicks, language: str) -> str:
     if picks.form == DeliveryPicks.Form.SOURCE_LATE:
         return ""
-    said = _("%(considered)d new papers, %(matched)d matched") % picks.counts
-    if picks.counts["muted"]:
-        said += _(", %(muted)d muted") % picks.counts
-    if picks.counts["sent_before"]:
-        said += _(", %(sent_before)d sent before") % picks.counts
+    return _counted(*[picks.counts[name] for name in ("considered", "matched", "muted", "sent_before")], language)
+
+
+@functools.lru_cache(maxsize=4096)
+def _counted(considered: int, matched: int, muted: int, sent_before: int, _language: str) -> str:
+    said = _("%(considered)d new papers, %(matched)d matched") % {"considered": considered, "matched": matched}
+    if muted:
+        said += _(", %(muted)d muted") % {"muted": muted}
+    if sent_before:
+        said += _(", %(sent_before)d sent before") % {"sent_before": sent_before}
     return f"{said}."
 
 
-def _why_you_get_this(subscriber: Subscriber) -> str:
+@functools.lru_cache(maxsize=4096)
+def _why(frequency: str, hour: int, zone: str, site: str, _language: str) -> str:
     often = {
         Subscriber.Frequency.DAILY: _("every day"),
         Subscriber.Frequency.WEEKDAYS: _("Monday to Friday"),
         Subscriber.Frequency.WEEKLY: _("once a week"),
-    }[Subscriber.Frequency(subscriber.frequency)]
-    return _("You get this mail because you subscribed to %(site)s: %(often)s at %(hour)02d:00, %(zone)s time.") % {
-        "site": settings.SITE_NAME,
-        "often": often,
-        "hour": subscriber.hour,
-        "zone": subscriber.timezone,
-    }
+    }[Subscriber.Frequency(frequency)]
+    said = _("You get this mail because you subscribed to %(site)s: %(often)s at %(hour)02d:00, %(zone)s time.")
+    return said % {"site": site, "often": often, "hour": hour, "zone": zone}

@@ -76,7 +76,7 @@ class _Worker:
     def run(self) -> None:
         """Send the chunk's due rows, until the end, a stop, a pause or the provider's fault."""
         if self._repeat():
-            deliveries = list(_read(units.due(self.clock()).filter(chunk=self.lease.chunk_id)))
+            deliveries = _read(units.due(self.clock()).filter(chunk=self.lease.chunk_id))
             self._put_back(deliveries)
             of = rendering.material(deliveries)
             while self.todo and not self.should_stop() and self._send_next(of):
@@ -213,7 +213,7 @@ class _Worker:
 
     def _make_again(self, key: UnitKey, line: Line) -> bool:
         """Make a call again if it is the same to the byte and nobody in it has left; else leave it to the policy."""
-        deliveries = list(_read(Delivery.objects.filter(unit=key.name).order_by("pk")))
+        deliveries = _read(Delivery.objects.filter(unit=key.name).order_by("pk"))
         unknown = [delivery for delivery in deliveries if delivery.state == Delivery.State.UNKNOWN]
         mails = _prepare_all(deliveries, line) if unknown else []
         if not repeats.is_same(key, mails):
@@ -245,8 +245,12 @@ class _Worker:
         return True
 
 
-def _read(deliveries: QuerySet[Delivery]) -> QuerySet[Delivery]:
-    return deliveries.select_related("subscriber", "edition", "picks")
+def _read(rows: QuerySet[Delivery]) -> list[Delivery]:
+    """Read deliveries of one chunk with all that their mails are made of; their edition is one row."""
+    deliveries = list(rows.select_related("subscriber", "picks"))
+    for delivery in deliveries:
+        delivery.edition = deliveries[0].edition
+    return deliveries
 
 
 def _prepare_all(deliveries: Sequence[Delivery], line: Line) -> Sequence[Prepared]:

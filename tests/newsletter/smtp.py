@@ -20,6 +20,7 @@ class Handler:
         self.received: list[Envelope] = []
         self.connections = 0
         self.delay_s = 0.0
+        self.has_pipelining = False
 
     def _reply(self, server: Any, *phases: str) -> str:
         reply = next((self.replies[phase] for phase in phases if phase in self.replies), "250 OK")
@@ -30,7 +31,7 @@ class Handler:
     async def handle_EHLO(self, server, session: Session, envelope, hostname, responses):  # noqa: N802
         self.connections += 1
         session.host_name = hostname
-        return responses
+        return [responses[0], "250-PIPELINING", *responses[1:]] if self.has_pipelining else responses
 
     async def handle_MAIL(self, server, session, envelope, address, options):  # noqa: N802
         envelope.mail_from = address

@@ -8,24 +8,42 @@ import pytest
 from django.core.mail import EmailMessage
 
 from newsletter.providers import Provider
+from subscribers.mime import PreparedMessage
 from tests.newsletter.smtp import SmtpServer
 
 
+@pytest.fixture(params=["of Django", "joined", "joined, in turns"])
+def kind_of_mail(request):
+    """A message that Django serialises, or ours; with a server that takes several commands at once, or not."""
+    return request.param
+
+
 @pytest.fixture
-def server(settings):
+def server(settings, kind_of_mail):
     settings.EMAIL_BACKEND = "newsletter.providers.SmtpBackend"
     settings.EMAIL_HOST = "127.0.0.1"
     settings.EMAIL_TIMEOUT = 5
     with SmtpServer() as server:
+        server.handler.has_pipelining = kind_of_mail == "joined"
         settings.EMAIL_PORT = server.port
         yield server
 
 
-def mail(to: str = "reader@example.org") -> EmailMessage:
-    return EmailMessage("Papers", "Seven of them.", "Paperboy <digest@papers.example.org>", [to])
+@pytest.fixture
+def mail(kind_of_mail):
+    """Makes a mail to one address."""
+
+    def make(to: str = "reader@example.org") -> EmailMessage:
+        sender, subject, text = "Paperboy <digest@papers.example.org>", "Papers", "Seven of them.\n"
+        if kind_of_mail == "of Django":
+            return EmailMessage(subject, text, sender, [to])
+        html = "<p>Seven of them.</p>"
+        return PreparedMessage(subject=subject, body=text, html=html, boundary="1", from_email=sender, to=[to])
+
+    return make
 
 
-def test_a_message_that_the_server_takes_is_accepted(server):
+def test_a_message_that_the_server_takes_is_accepted(server, mail):
     with Provider() as provider:
         outcome = provider.send(mail())
 
@@ -33,7 +51,7 @@ def test_a_message_that_the_server_takes_is_accepted(server):
     assert [envelope.rcpt_tos for envelope in server.handler.received] == [["reader@example.org"]]
 
 
-def test_messages_share_one_connection(server):
+def test_messages_share_one_connection(server, mail):
     with Provider() as provider:
         for _ in range(3):
             provider.send(mail())
@@ -62,14 +80,14 @@ def test_messages_share_one_connection(server):
         ("DATA", "close", "unknown"),
     ],
 )
-def test_a_reply_has_its_class_by_phase(server, phase, reply, kind):
+def test_a_reply_has_its_class_by_phase(server, phase, reply, kind, mail):
     server.handler.replies[phase] = reply
 
     with Provider() as provider:
         assert provider.send(mail()).kind == kind
 
 
-def test_a_connection_that_broke_is_opened_again_for_the_next_message(server):
+def test_a_connection_that_broke_is_opened_again_for_the_next_message(server, mail):
     server.handler.replies["lost@example.org"] = "close"
 
     with Provider() as provider:
@@ -78,7 +96,7 @@ def test_a_connection_that_broke_is_opened_again_for_the_next_message(server):
     assert kinds == ["retry", "accepted"]
 
 
-def test_a_refused_recipient_does_not_stop_the_next(server):
+def test_a_refused_recipient_does_not_stop_the_next(server, mail):
     server.handler.replies["gone@example.org"] = "550 5.1.1 no such user"
 
     with Provider() as provider:
@@ -87,7 +105,7 @@ def test_a_refused_recipient_does_not_stop_the_next(server):
     assert kinds == ["failed", "accepted"]
 
 
-def test_an_error_does_not_name_the_readers_mailbox(server):
+def test_an_error_does_not_name_the_readers_mailbox(server, mail):
     server.handler.replies["RCPT"] = "550 5.1.1 <reader@example.org> is unknown here"
 
     with Provider() as provider:
@@ -97,7 +115,7 @@ def test_an_error_does_not_name_the_readers_mailbox(server):
     assert "reader@" not in error
 
 
-def test_a_server_that_cannot_be_reached_is_not_asked_again_for_a_while(settings, server):
+def test_a_server_that_cannot_be_reached_is_not_asked_again_for_a_while(settings, server, mail):
     accepted = []
 
     def hang_up(listener: socket.socket) -> None:
@@ -119,7 +137,7 @@ def test_a_server_that_cannot_be_reached_is_not_asked_again_for_a_while(settings
     assert len(accepted) == 1
 
 
-def test_nobody_listening_is_a_retry(settings, server):
+def test_nobody_listening_is_a_retry(settings, server, mail):
     with socket.create_server(("127.0.0.1", 0)) as listener:
         settings.EMAIL_PORT = listener.getsockname()[1]
 
@@ -127,7 +145,7 @@ def test_nobody_listening_is_a_retry(settings, server):
         assert provider.send(mail()).kind == "retry"
 
 
-def test_a_log_in_that_is_refused_is_the_providers_fault(settings, server):
+def test_a_log_in_that_is_refused_is_the_providers_fault(settings, server, mail):
     settings.EMAIL_HOST_USER, settings.EMAIL_HOST_PASSWORD = "user", "password"
 
     with Provider() as provider:
@@ -137,7 +155,7 @@ def test_a_log_in_that_is_refused_is_the_providers_fault(settings, server):
     assert server.handler.received == []
 
 
-def test_a_line_break_in_a_header_is_that_messages_failure(server):
+def test_a_line_break_in_a_header_is_that_messages_failure(server, mail):
     broken = mail()
     broken.subject = "Papers\r\nBcc: others@example.org"
 
