@@ -13,7 +13,7 @@ from subscribers.models import Subscriber
 
 PAPERS, PICKS, FOR_YOU = 60, 10, 7
 INTERESTS = 2000  # distinct; readers share the popular ones, as they do topics
-DATE = dt.date(2026, 7, 8)
+DATE, DAY = dt.date(2026, 7, 8), dt.timedelta(days=1)
 CHUNK = 500
 BATCH = 10_000
 WORDS = re.findall(
@@ -46,15 +46,15 @@ def make_papers(draw: random.Random) -> list[Paper]:
     )
 
 
-def make_edition(papers: Sequence[Paper]) -> Edition:
-    at = dt.datetime.combine(DATE, dt.time(4, 30), tzinfo=dt.UTC)
+def make_edition(papers: Sequence[Paper], date: dt.date = DATE) -> Edition:
+    at = dt.datetime.combine(date, dt.time(4, 30), tzinfo=dt.UTC)
     note = {"source": "huggingface", "status": "ok", "new": PAPERS, "list_dates": [f"{DATE}"], "reason": ""}
     edition = Edition.objects.create(
-        date=DATE,
+        date=date,
         state="closed",
         scheduled_at=at,
         closed_at=at,
-        new_count=PAPERS,
+        new_count=len(papers),
         coverage=[note | {"fetched_at": at.isoformat()}],
     )
     EditionPaper.objects.bulk_create(
@@ -63,7 +63,7 @@ def make_edition(papers: Sequence[Paper]) -> Edition:
             paper=paper,
             role="new",
             new_by=["huggingface"],
-            new_on=DATE,
+            new_on=date,
             score=1,
             upvotes=n,
             rank=n + 1,

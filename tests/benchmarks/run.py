@@ -22,6 +22,7 @@ BENCHMARKS = {
     "due": ("",),
     "body": ("sqlite",),
     "planning": ("postgresql",),
+    "delivery": ("postgresql",),
     "trending": ("",),
     "search": ("sqlite", "postgresql"),
 }
