@@ -1,17 +1,21 @@
 """A way to hand mails over: a provider, with whether it takes mails now and how many at once."""
 
 import datetime as dt
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import Protocol
 
 from django.conf import settings
 from django.core.mail import EmailMessage
+from django.utils import timezone
 
 from newsletter.breaker import Breaker
 from newsletter.permits import Limits, Permit, Permits
 from newsletter.providers import Prepared, Provider
-from subscribers.emails import Outcome
+from subscribers.emails import HandOver, Outcome
+
+SERVICE_PATIENCE_S = 10.0
 
 
 class Carrier(Protocol):
@@ -60,6 +64,27 @@ def configured(stack: ExitStack, clock: Callable[[], dt.datetime]) -> list[Line]
         provider = stack.enter_context(Provider(settings.EMAIL_FALLBACK_BACKEND))
         lines.append(Line(provider, clock, _limits("EMAIL_FALLBACK")))
     return lines
+
+
+@contextmanager
+def service() -> Iterator[HandOver]:
+    """Yield what hands over a mail that is no digest: the provider's pause and its limits are one for all mails.
+
+    A reader waits for it, so that it is *unsent* where it would have to wait for long.
+    """
+    with Provider() as provider:
+        line = Line(provider, timezone.now)
+
+        def hand_over(message: EmailMessage) -> Outcome:
+            permit = line.permit(1, SERVICE_PATIENCE_S)
+            if not permit.count:
+                return Outcome("unsent", error=f"{provider.name} is paused, or has had its mails of the day")
+            time.sleep(permit.wait_s)
+            outcome = provider.send(message)
+            line.breaker.record([outcome])
+            return outcome
+
+        yield hand_over
 
 
 def _limits(prefix: str) -> Limits:

@@ -10,9 +10,8 @@ from django.conf import settings
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 
-from newsletter import alerts, health, sending
+from newsletter import alerts, health, lines, sending
 from newsletter import tick as stages
-from newsletter.providers import Provider
 from subscribers import emails
 
 logger = logging.getLogger(__name__)
@@ -84,8 +83,8 @@ def deliver_chunk(chunk_id: int) -> None:
 
 @shared_task
 def send_mail(mail_id: int) -> None:
-    with Provider() as provider:
-        emails.send(mail_id, timezone.now(), provider.send)
+    with lines.service() as hand_over:
+        emails.send(mail_id, timezone.now(), hand_over)
 
 
 def _queue() -> stages.Queue | None:

@@ -16,10 +16,9 @@ from django.db import transaction
 from django.db.models import Count, Exists, OuterRef
 from django.utils import timezone
 
-from newsletter import alerts, chunks, editions, events, health, proofs, schedule, sending
+from newsletter import alerts, chunks, editions, events, health, lines, proofs, schedule, sending
 from newsletter.models import Delivery, Edition
 from newsletter.planning import Planned, plan
-from newsletter.providers import Provider
 from papers import archive, vectors
 from papers.ingest import due_dates
 from papers.ingest import ingest as ingest_list
@@ -117,9 +116,9 @@ def deliver(now: dt.datetime, queue: Queue | None = None) -> list[Summary]:
 
 def mail(now: dt.datetime) -> Summary:  # noqa: ARG001 - service mails go by the real clock alone
     """Send the service mails that are owed, and the proofs that operators asked for."""
-    with Provider() as provider:
-        sent = emails.send_due(timezone.now(), provider.send)
-        return {**sent, **proofs.send_due(timezone.now(), provider.send)}
+    with lines.service() as hand_over:
+        sent = emails.send_due(timezone.now(), hand_over)
+        return {**sent, **proofs.send_due(timezone.now(), hand_over)}
 
 
 def sweep(now: dt.datetime, queue: Queue | None = None) -> Summary:  # noqa: ARG001 - as above

@@ -243,6 +243,7 @@ TEXTS = {
 
 LEASE = dt.timedelta(minutes=5)  # above a provider's slowest answer
 MAX_ATTEMPTS = 8  # with the waits below, about twenty hours
+FAULT_WAIT = dt.timedelta(minutes=1)
 # The reader waits for these and cannot go on without them, so one that may have gone is sent once
 # more. A second welcome would only puzzle them: it stays unknown.
 REPEATABLE = [Kind.CONFIRMATION, Kind.LINK, Kind.CHANGE]
@@ -335,7 +336,7 @@ def send_due(now: dt.datetime, hand_over: HandOver, limit: int = 500) -> dict[st
             counts["error"] += 1
             continue
         counts[outcome] += 1
-        if outcome == "provider_fault":
+        if outcome in {"provider_fault", "unsent"}:
             break
     return dict(counts)
 
@@ -414,6 +415,11 @@ def _settle(mail: Mail, outcome: Outcome, now: dt.datetime) -> None:
         )
     elif outcome.kind == "unknown":
         _may_have_gone(mine.filter(state=State.SENDING), now, outcome.error)
+    elif outcome.kind in {"provider_fault", "unsent"}:
+        # Nobody's attempt: a wrong key must not use up what a reader waits for.
+        mine.filter(state=State.SENDING).update(
+            state=State.PENDING, attempt=mail.attempt - 1, next_attempt_at=now + FAULT_WAIT, error=outcome.error[:500]
+        )
     else:
         is_over = outcome.kind == "failed" or mail.attempt >= MAX_ATTEMPTS
         mine.filter(state=State.SENDING).update(

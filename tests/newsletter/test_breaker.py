@@ -7,12 +7,14 @@ from collections import Counter
 import pytest
 from django.urls import reverse
 
+from newsletter import tick
 from newsletter.breaker import FAILURES, PROBE, Breaker
 from newsletter.chunks import sweep
 from newsletter.models import Delivery, ProviderState
 from newsletter.sending import deliver_chunk
 from subscribers.emails import Outcome
-from tests.factories import make_digest, make_edition, make_paper
+from subscribers.models import Mail
+from tests.factories import make_digest, make_edition, make_mail, make_paper
 from tests.newsletter.carriers import Batches
 
 pytestmark = pytest.mark.django_db
@@ -213,3 +215,17 @@ def test_the_operator_sees_the_pause_and_can_end_it(admin_client):
     admin_client.post(page, {"action": "try_now", "_selected_action": [state.pk]})
 
     assert Breaker("postmark", lambda: dt.datetime.now(dt.UTC)).look() == (True, None)
+
+
+def test_a_service_mail_waits_while_the_provider_is_paused_and_goes_afterwards(mailoutbox):
+    mail = make_mail()
+    Breaker("locmem", lambda: dt.datetime.now(dt.UTC)).record([WRONG_KEY])
+
+    assert tick.mail(dt.datetime.now(dt.UTC)) == {"unsent": 1}
+    mail.refresh_from_db()
+    assert (mail.state, mail.attempt, mailoutbox) == ("pending", 0, [])
+
+    ProviderState.objects.update(retry_at=START)
+    Mail.objects.update(next_attempt_at=START)
+    assert tick.mail(dt.datetime.now(dt.UTC)) == {"accepted": 1}
+    assert ProviderState.objects.get().state == "closed"

@@ -154,18 +154,6 @@ def test_a_refused_reader_fails_and_the_others_get_their_mail(provider):
     assert good.subscriber.email in provider.addresses
 
 
-def test_a_provider_at_fault_is_asked_once_and_costs_the_others_no_attempt(provider):
-    first, second = make_mail(), make_mail()
-    provider.outcomes = [Outcome("provider_fault", error="401 key")] * 2
-
-    assert emails.send_due(NOW, provider) == {"provider_fault": 1}
-
-    first.refresh_from_db()
-    second.refresh_from_db()
-    assert (first.state, first.attempt) == (State.PENDING, 1)
-    assert (second.state, second.attempt) == (State.PENDING, 0)
-
-
 def test_a_mail_that_cannot_be_composed_waits_and_stops_nobody(provider, caplog):
     broken, good = make_mail(), make_mail()
     type(broken.subscriber).objects.filter(pk=broken.subscriber_id).update(email="a@example.org, b@example.org")
@@ -259,3 +247,16 @@ def test_due_mails_are_sent_oldest_first_and_no_more_than_the_limit(provider):
 
     emails.send_due(NOW, provider, limit=1)
     assert provider.addresses[1:] == [late.subscriber.email]
+
+
+@pytest.mark.parametrize("kind", ["provider_fault", "unsent"])
+def test_a_provider_that_takes_nobodys_mails_costs_no_attempt_and_ends_the_round(kind, provider):
+    mails = [make_mail() for _ in range(2)]
+    provider.outcomes = [Outcome(kind, error="401")] * 20
+
+    for minutes in range(20):
+        assert emails.send_due(NOW + minutes * MINUTE, provider) == {kind: 1}
+
+    rows = Mail.objects.filter(pk__in=[mail.pk for mail in mails]).values_list("state", "attempt")
+    assert list(rows) == [(State.PENDING, 0)] * 2
+    assert emails.send_due(NOW + 30 * MINUTE, provider) == {"accepted": 2}
