@@ -86,8 +86,9 @@ def fan_out(board: Board, readers: Readers, k: int) -> Best:
 
     A reader's interests are summed up by weight; the sum and trending are each scaled to [0, 1] over
     what is left of the papers once what is muted and left out is gone, and mixed. The result is the
-    same to the last bit, compiled or not.
+    same to the last bit, compiled or not. Raises ``IndexError`` where readers point beside the board.
     """
+    _check(board, readers)
     r = readers.mix.size
     best = Best(
         rows=np.full((r, k), -1, np.int32),
@@ -103,6 +104,16 @@ def fan_out(board: Board, readers: Readers, k: int) -> Best:
     else:
         _fan_out(board, readers, best)
     return best
+
+
+def _check(board: Board, readers: Readers) -> None:
+    """Look at every index once: machine code looks at none."""
+    is_mute = (readers.flags & MUTED) != 0
+    lines = np.where(is_mute, board.hides.ends.size, board.answers.ends.size) - 1
+    if (readers.query >= lines).any() or (readers.query < 0).any():
+        raise IndexError("a follow of a query that has no line")
+    if readers.left_out.rows.max(initial=0) >= max(board.trending.size, 1):
+        raise IndexError("a paper was left out that is not among those")
 
 
 def is_worth_compiling(readers: int) -> bool:

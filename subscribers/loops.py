@@ -1,7 +1,7 @@
 """The inner loops over readers as machine code; importing this needs numba, the extra ``fast``."""
 
 from collections.abc import Callable
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import numba
 import numpy as np
@@ -15,12 +15,20 @@ BLOCK = 32  # papers whose best is looked at before each of them is: two registe
 LOWEST = np.int32(-(2**31))
 
 
-def compiled(loop: Loop) -> Loop:
-    """Return ``loop`` as machine code, which is kept beside this file where it may be."""
+def compiled(loop: Loop, **options: Any) -> Loop:
+    """Return ``loop`` as machine code, which is kept beside this file where it may be.
+
+    What is kept is made anew when this file changes, not when a constant from another does.
+    """
     try:
-        return cast("Loop", numba.njit(cache=True)(loop))
+        return cast("Loop", numba.njit(cache=True, **options)(loop))
     except RuntimeError:  # there is no folder to keep it in: every process makes its own
-        return cast("Loop", numba.njit(loop))
+        return cast("Loop", numba.njit(**options)(loop))
+
+
+def any_order(loop: Loop) -> Loop:
+    """Compile a sum of whole numbers, which is the same in any order, as floats: many are added at once."""
+    return compiled(loop, fastmath={"reassoc", "contract"})
 
 
 # The best ---------------------------------------------------------------------------------------
@@ -178,23 +186,33 @@ def _insert(score: float, row: int, scores: Floats, rows: Integers) -> None:
 
 
 @compiled
-def vary(best: Best, room: Integers, alike: Floats, penalty: float, rows: Integers) -> None:
+def vary(best: Best, room: Integers, sketches: Floats, penalty: float, rows: Integers) -> None:
     """Choose for each reader as ``places.vary`` says."""
     k = best.rows.shape[1]
     common, is_taken = np.zeros(k, np.float32), np.zeros(k, np.bool_)
     for reader in range(room.size):
         common[:] = 0
         is_taken[:] = False
+        candidates = best.rows[reader]
         for done in range(room[reader]):
             at = done if done < best.starred[reader] else _most_worth(best, reader, common, is_taken, penalty)
             is_taken[at] = True
             for other in range(k):
-                common[other] = max(common[other], alike[reader, at, other])
+                if not is_taken[other] and candidates[other] >= 0:
+                    common[other] = max(common[other], product(sketches[candidates[at]], sketches[candidates[other]]))
         place = 0
         for at in range(k):
             if is_taken[at]:
-                rows[reader, place] = best.rows[reader, at]
+                rows[reader, place] = candidates[at]
                 place += 1
+
+
+@any_order
+def product(a: Floats, b: Floats) -> np.float32:
+    total = np.float32(0)
+    for at in range(a.size):
+        total += a[at] * b[at]
+    return total
 
 
 @compiled

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from subscribers.fanout import MUTED, Best, Board, Booleans, Floats, Integers, Readers, is_worth_compiling
+from subscribers.sketches import FINENESS
 
 CANDIDATES = 30  # of so many of a reader's best papers at least For you is chosen
 # Of a candidate's score for each part in which it is like the most alike of those chosen (Carbonell and
@@ -76,15 +77,13 @@ def vary(best: Best, room: Integers, most: int, sketches: Callable[[], Floats]) 
 
     Where there are more candidates than room, starred ones come first; then each place goes to
     the paper whose score, less what it has in common with those chosen, is highest. Then ``sketches`` are
-    asked for: float32[n, d], of length 1 each, whose products say how alike two papers are.
+    asked for, as ``sketches.WordVectors`` draws them.
     """
     rows = best.rows[:, :most].copy()
     crowded = np.flatnonzero(np.count_nonzero(best.rows >= 0, axis=1) > room)
     if crowded.size:
-        near = sketches()[np.maximum(best.rows[crowded], 0)]
-        alike = near @ near.transpose(0, 2, 1)
         chosen = np.full((crowded.size, most), -1, np.int32)
-        _choose(_of(best, crowded), room[crowded], alike, chosen)
+        _choose(_of(best, crowded), room[crowded], sketches(), chosen)
         rows[crowded] = chosen
     return rows
 
@@ -93,21 +92,22 @@ def _of(best: Best, some: Integers) -> Best:
     return Best(best.rows[some], best.scores[some], best.starred[some], best.counts[some], best.scale[some])
 
 
-def _choose(best: Best, room: Integers, alike: Floats, chosen: Integers) -> None:
+def _choose(best: Best, room: Integers, sketches: Floats, chosen: Integers) -> None:
     if is_worth_compiling(room.size):
         from subscribers import loops  # noqa: PLC0415
 
-        loops.vary(best, room, alike, PENALTY, chosen)
+        loops.vary(best, room, sketches, PENALTY / FINENESS**2, chosen)
         return
     for reader in range(room.size):
-        common = np.zeros(alike.shape[1], np.float32)  # with the most alike of those chosen
-        is_taken = np.zeros(alike.shape[1], np.bool_)
+        near = sketches[best.rows[reader]]
+        common = np.zeros(len(near), np.float32)  # with the most alike of those chosen
+        is_taken = np.zeros(len(near), np.bool_)
         for done in range(room[reader]):
-            worth = best.scores[reader] - np.float32(PENALTY) * common
+            worth = best.scores[reader] - np.float32(PENALTY / FINENESS**2) * common
             worth[is_taken | (best.rows[reader] < 0)] = -np.inf
             at = done if done < best.starred[reader] else int(worth.argmax())
             is_taken[at] = True
-            common = np.maximum(common, alike[reader, at])
+            common = np.maximum(common, near @ near[at])
         chosen[reader, : room[reader]] = best.rows[reader, is_taken]
 
 

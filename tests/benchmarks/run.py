@@ -25,6 +25,7 @@ BENCHMARKS = {
     "delivery": ("postgresql",),
     "trending": ("",),
     "search": ("sqlite", "postgresql"),
+    "readers": ("postgresql",),
 }
 
 

@@ -140,3 +140,13 @@ def test_a_thumb_moves_a_paper_but_never_makes_it_an_answer():
     )
 
     assert fan_out(board, readers, 3).rows.tolist() == [[1, 0, -1]]
+
+
+@pytest.mark.parametrize(
+    "asked", [([(1, 1.0, 0)], 0, ()), ([(0, 1.0, MUTED)], 0, ()), ([(-1, 1.0, 0)], 0, ()), ([], 0, (3,))]
+)
+def test_an_index_beside_the_board_is_refused(asked):
+    board = Board(lines([{0: 1}]), lines([]), np.ones(3, np.float32))
+
+    with pytest.raises(IndexError):
+        fan_out(board, readers_of([asked], 3), 3)
