@@ -16,10 +16,12 @@ ONLY =
 SEED =
 ARGS =
 
-.PHONY: help demo serve test check bench crash shots
+CATALOGUE = newsletter/locale/de/LC_MESSAGES/django
+
+.PHONY: help demo serve test check bench crash shots messages
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
 
 demo: .venv/.run ## one real morning on this machine: papers, three made-up readers, their mails in var/outbox/
 	@$(PY) manage.py demo
@@ -52,6 +54,13 @@ crash: .venv/.test ## kills, freezes and confuses workers and servers over thous
 
 shots: .venv/.test ## pictures of the mails and pages in var/shots/ (README=1 also renews the one in docs/)
 	@$(PY) -m tests.shots $(if $(README),--readme)
+
+# What stands in admin and in the commands stays English, and out of the catalogue.
+messages: .venv/.run ## renew the German catalogue from the code and compile it (needs gettext)
+	@$(PY) manage.py makemessages --locale de --no-wrap --no-obsolete --add-location file --ignore "var/*" --ignore ".venv/*" \
+		--ignore "tests/*" --ignore "*/admin*.py" --ignore "*/management/*"
+	@sed -i.bak -e '/^"POT-Creation-Date/d' -e '/^"Report-Msgid/d' $(CATALOGUE).po && rm $(CATALOGUE).po.bak
+	@msgfmt --output-file $(CATALOGUE).mo $(CATALOGUE).po
 
 .venv/bin/python:
 	@if [ -z "$(PYTHON)" ]; then \

@@ -11,6 +11,7 @@ from django.utils.text import get_text_list
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from newsletter.languages import number
 from newsletter.models import Edition
 from papers.models import IngestRun
 from papers.sources import SOURCES, polled
@@ -109,9 +110,9 @@ def _sentences(name: str, notes: Sequence[Checked]) -> Iterable[str]:
     new = sum(checked.new for checked in notes)
     fetched_at = max(checked.fetched_at for checked in notes)
     if new:
-        yield ngettext("%(source)s: %(n)d new paper", "%(source)s: %(n)d new papers", new) % {
+        yield ngettext("%(source)s: %(n)s new paper", "%(source)s: %(n)s new papers", new) % {
             "source": name,
-            "n": new,
+            "n": number(new),
         } + (_(", read on %(moment)s UTC.") % {"moment": _moment(fetched_at)} if fetched_at else ".")
     elif notes[0].status == "empty" and notes[0].reason:
         yield _("%(source)s had nothing new: %(reason)s.") % {"source": name, "reason": notes[0].reason}
@@ -123,13 +124,13 @@ def _sentences(name: str, notes: Sequence[Checked]) -> Iterable[str]:
         yield _("%(source)s could not be read: the list of %(dates)s will come with a later digest.") % {
             "source": name,
             "dates": get_text_list(
-                [date_format(dt.date.fromisoformat(day), "j F") for day in notes[0].list_dates], _("and")
+                [date_format(dt.date.fromisoformat(day), "DAY_OF_YEAR") for day in notes[0].list_dates], _("and")
             ),
         }
 
 
 def _moment(iso: str) -> str:
-    return date_format(dt.datetime.fromisoformat(iso).astimezone(dt.UTC), "j F, H:i")
+    return date_format(dt.datetime.fromisoformat(iso).astimezone(dt.UTC), "MOMENT")
 
 
 def _read(edition: Edition) -> list[Checked]:

@@ -1,6 +1,7 @@
 """From a digest to the message that is handed over."""
 
 from django.conf import settings
+from django.utils import translation
 
 from newsletter import bodies, rendering
 from newsletter.models import Delivery
@@ -21,8 +22,9 @@ def message_id(delivery: Delivery) -> str:
 def message(delivery: Delivery, of: rendering.Material | None = None) -> PreparedMessage:
     """Return the mail of a delivery that has picks; ``of`` is read once for the deliveries of a chunk."""
     of = of or rendering.material([delivery])
-    digest = rendering.digest(delivery, of)
-    text, html = bodies.bodies(digest, of.version)
+    with translation.override(delivery.subscriber.language):
+        digest = rendering.digest(delivery, of)
+        text, html = bodies.bodies(digest, of.version)
     return emails.compose(
         delivery.subscriber,
         subject=digest.subject,

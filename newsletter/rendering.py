@@ -14,6 +14,7 @@ from django.utils.translation import gettext as _
 
 from newsletter import coverage, slots
 from newsletter.cards import Card, Entry, card, why_line
+from newsletter.languages import number
 from newsletter.models import Delivery, DeliveryPicks, Edition, EditionPaper
 from papers.models import Listing, Paper
 from subscribers import tokens
@@ -256,16 +257,16 @@ def _coverage(delivery: Delivery, picks: DeliveryPicks, editions: Sequence[Editi
 
 @functools.lru_cache(maxsize=4096)
 def _found(considered: int, matched: int, since: str, _language: str) -> str:
-    papers = ngettext("%(n)d new paper%(since)s", "%(n)d new papers%(since)s", considered)
-    matches = ngettext("%(n)d matches your interests", "%(n)d match your interests", matched)
+    papers = ngettext("%(n)s new paper%(since)s", "%(n)s new papers%(since)s", considered)
+    matches = ngettext("%(n)s matches your interests", "%(n)s match your interests", matched)
     if not matched:
         matches = _("none matches your interests")
-    return f"{papers % {'n': considered, 'since': since}}, {matches % {'n': matched}}."
+    return f"{papers % {'n': number(considered), 'since': since}}, {matches % {'n': number(matched)}}."
 
 
 def _day(date: dt.date, today: dt.date) -> str:
     """Return a day of the last week by its name, an earlier one by its date."""
-    return date_format(date, "l" if (today - date).days < 7 else "j F")
+    return date_format(date, "l" if (today - date).days < 7 else "DAY_OF_YEAR")
 
 
 def _failed(editions: Iterable[Edition]) -> str:
@@ -281,12 +282,13 @@ def _counts(picks: DeliveryPicks, language: str) -> str:
 
 @functools.lru_cache(maxsize=4096)
 def _counted(considered: int, matched: int, muted: int, sent_before: int, _language: str) -> str:
-    said = _("%(considered)d new papers, %(matched)d matched") % {"considered": considered, "matched": matched}
+    papers = ngettext("%(considered)s new paper", "%(considered)s new papers", considered)
+    said = [papers % {"considered": number(considered)}, _("%(matched)s matched") % {"matched": number(matched)}]
     if muted:
-        said += _(", %(muted)d muted") % {"muted": muted}
+        said.append(_("%(muted)s muted") % {"muted": number(muted)})
     if sent_before:
-        said += _(", %(sent_before)d sent before") % {"sent_before": sent_before}
-    return f"{said}."
+        said.append(_("%(sent_before)s sent before") % {"sent_before": number(sent_before)})
+    return f"{', '.join(said)}."
 
 
 @functools.lru_cache(maxsize=4096)

@@ -6,6 +6,8 @@ from itertools import pairwise
 from typing import NamedTuple
 from unicodedata import combining, east_asian_width
 
+from django.utils.translation import gettext as _
+
 from papers.text import HYPHENS, Token, prose, tokens
 
 LONGEST = 200  # characters of a line
@@ -99,7 +101,7 @@ def _piece(match: re.Match[str]) -> Piece:
     if not found and field:
         raise _empty_field(piece)
     if not found and (piece.is_excluded or kind == "phrase"):
-        raise QueryError("There is no word here. Write one, or leave the sign out.", piece.position)
+        raise QueryError(_("There is no word here. Write one, or leave the sign out."), piece.position)
     return piece
 
 
@@ -111,20 +113,25 @@ _LONG_DASH = re.compile(r"[—―]+\w")
 def _refuse_too_long(text: str, longest: int) -> None:
     if len(text.strip()) > longest:
         start = len(text) - len(text.lstrip())
-        raise QueryError(f"A line has at most {longest} characters. End it here, or make two of it.", start + longest)
+        raise QueryError(
+            _("A line has at most %(longest)s characters. End it here, or make two of it.") % {"longest": longest},
+            start + longest,
+        )
 
 
 def _refuse_bad_signs(match: re.Match[str]) -> None:
     word, position = match["word"], match.start("dash")
     if match["phrase"] is not None and not match["end"]:
-        raise QueryError('The quote that opens here is never closed. Write another " where the phrase ends.', position)
+        raise QueryError(
+            _('The quote that opens here is never closed. Write another " where the phrase ends.'), position
+        )
     if match["phrase"] is None and not match["field"] and (word.startswith("-") or (match["dash"] and not word)):
         raise QueryError(
-            "Write a dash directly before what you want to leave out, such as -survey, or no dash at all.", position
+            _("Write a dash directly before what you want to leave out, such as -survey, or no dash at all."), position
         )
     if word and _LONG_DASH.match(word):
         raise QueryError(
-            "Write a short dash to leave something out, such as -survey, or a space after this long one.", position
+            _("Write a short dash to leave something out, such as -survey, or a space after this long one."), position
         )
     if word and not match["field"]:
         _refuse_other_field(match)
@@ -138,18 +145,23 @@ def _refuse_other_field(match: re.Match[str]) -> None:
     name, position = field["name"], match.start("word") + field.start("name")
     if name.lower() in FIELDS:
         example = FIELDS[name.lower()]
-        raise QueryError(f"Write it as in {example}, with nothing but a space or a dash before it.", position)
+        raise QueryError(
+            _("Write it as in %(example)s, with nothing but a space or a dash before it.") % {"example": example},
+            position,
+        )
     if field["colon"] == ":" and (field["letter"] or (field.end() == len(match["word"]) and match["quote"])):
         known = ", ".join(f"{name}:" for name in FIELDS)
         raise QueryError(
-            f"“{name}:” is no field; there are {known}. Write a space after the colon if it is part of the words.",
+            _("“%(name)s:” is no field; there are %(known)s. Write a space after the colon if it is part of the words.")
+            % {"name": name, "known": known},
             position,
         )
 
 
 def _empty_field(piece: Piece) -> QueryError:
     return QueryError(
-        f"Write what to look for directly after “{piece.field}:”, such as {FIELDS[piece.field]}.",
+        _("Write what to look for directly after “%(field)s:”, such as %(example)s.")
+        % {"field": piece.field, "example": FIELDS[piece.field]},
         piece.position + piece.is_excluded,
     )
 
@@ -169,7 +181,8 @@ def _refuse_name_in_two(piece: Piece, following: Piece) -> None:
     if is_open and _is_bare(following) and is_name:
         whole = f'{piece.field}:"{piece.text} {following.text}"'
         raise QueryError(
-            f"Put a name of several words in quotes: {whole}. What is no part of it goes before it.",
+            _("Put a name of several words in quotes: %(name)s. What is no part of it goes before it.")
+            % {"name": whole},
             piece.position + piece.is_excluded,
         )
 
@@ -179,13 +192,17 @@ def _refuse_bracket(piece: Piece, *, has_or: bool) -> None:
     if piece.kind != "word" or not (has_or or piece.is_excluded) or piece.text.count("(") == piece.text.count(")"):
         return
     if piece.is_excluded:
-        raise QueryError("Brackets bind nothing here. Write a dash before each, such as -a -b.", piece.position)
-    raise QueryError("Brackets bind nothing here. Write each side of OR in full, such as a c OR b c.", piece.position)
+        raise QueryError(_("Brackets bind nothing here. Write a dash before each, such as -a -b."), piece.position)
+    raise QueryError(
+        _("Brackets bind nothing here. Write each side of OR in full, such as a c OR b c."), piece.position
+    )
 
 
 def _refuse_not(piece: Piece, *, is_shouted: bool) -> None:
     if _is_bare(piece) and piece.text == "NOT" and not is_shouted:
-        raise QueryError("NOT is no sign here. Write a dash to leave something out, such as -survey.", piece.position)
+        raise QueryError(
+            _("NOT is no sign here. Write a dash to leave something out, such as -survey."), piece.position
+        )
 
 
 def _is_bare(piece: Piece) -> bool:

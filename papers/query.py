@@ -13,7 +13,9 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from papers.pieces import FIELDS, LONGEST, SHOUTED, Piece, QueryError, pieces
+from django.utils.translation import gettext as _
+
+from papers.pieces import LONGEST, SHOUTED, Piece, QueryError, pieces
 from papers.records import bare_id
 from papers.text import Token, names, tokens
 
@@ -111,7 +113,7 @@ def parse_mute(text: str) -> Query:
     if any(side.like for side in query.alternatives):
         where = re.search(r"like:", text, re.IGNORECASE)
         raise QueryError(
-            "Nothing is hidden because it is like a paper. Write the words that you do not want to see.",
+            _("Nothing is hidden because it is like a paper. Write the words that you do not want to see."),
             where.start() if where else 0,
         )
     return query
@@ -128,7 +130,7 @@ def _read(text: str, longest: int) -> Query:
         exclusions=_exclusions(excluded),
     )
     if len(query.canonical) > LONGEST_CANONICAL:
-        raise QueryError("This is too long once its characters are written out. Write a shorter line.", 0)
+        raise QueryError(_("This is too long once its characters are written out. Write a shorter line."), 0)
     return query
 
 
@@ -169,7 +171,7 @@ def _exclusions(excluded: list[Piece]) -> tuple[Words | Field, ...]:
     """Return the distinct exclusions, words before fields."""
     for piece in excluded:
         if piece.field == "like":
-            raise QueryError("Only words and the other fields can be left out, such as -survey.", piece.position)
+            raise QueryError(_("Only words and the other fields can be left out, such as -survey."), piece.position)
     words = sorted({_keys([piece]) for piece in excluded if not piece.field})
     return (*words, *sorted({_field(piece) for piece in excluded if piece.field}))
 
@@ -211,7 +213,8 @@ def _category(piece: Piece) -> str:
     """Return the category in lower case; an archive alone, such as ``cs``, stands for all below it."""
     category = piece.text.strip().lower()
     if not _CATEGORY.fullmatch(category):
-        raise _bad_value(piece, "is no arXiv category. Write one such as cat:cs.CL, or cat:cs.* for all of cs.")
+        message = _("“%(value)s” is no arXiv category. Write one such as cat:cs.CL, or cat:cs.* for all of cs.")
+        raise _bad_value(piece, message)
     return category if "." in category else f"{category}.*"
 
 
@@ -219,11 +222,12 @@ def _paper(piece: Piece) -> str:
     try:
         return bare_id(piece.text)
     except ValueError:
-        raise _bad_value(piece, f"is no arXiv number. Write one such as {FIELDS['like']}.") from None
+        message = _("“%(value)s” is no arXiv number. Write one such as like:2401.12345.")
+        raise _bad_value(piece, message) from None
 
 
 def _bad_value(piece: Piece, message: str) -> QueryError:
-    return QueryError(f"“{piece.text.strip()[:40]}” {message}", piece.position + piece.is_excluded)
+    return QueryError(message % {"value": piece.text.strip()[:40]}, piece.position + piece.is_excluded)
 
 
 # Refusals ---------------------------------------------------------------------------------------
@@ -231,12 +235,12 @@ def _bad_value(piece: Piece, message: str) -> QueryError:
 
 def _refuse_empty(side: list[Piece], position: int) -> None:
     if not side:
-        raise QueryError("Write what to look for on both sides of OR, such as robot OR drone.", position)
+        raise QueryError(_("Write what to look for on both sides of OR, such as robot OR drone."), position)
 
 
 def _nothing_to_look_for(excluded: list[Piece]) -> QueryError:
     if excluded:
         return QueryError(
-            "This only leaves things out. Write also what to look for, such as robot -surgery.", excluded[0].position
+            _("This only leaves things out. Write also what to look for, such as robot -surgery."), excluded[0].position
         )
-    return QueryError("There is no word here. Write what interests you, such as diffusion models.", 0)
+    return QueryError(_("There is no word here. Write what interests you, such as diffusion models."), 0)

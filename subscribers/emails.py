@@ -17,7 +17,7 @@ from django.core.mail import EmailMessage
 from django.db import transaction
 from django.db.models import Exists, F, OuterRef, QuerySet
 from django.template.loader import render_to_string
-from django.utils import timezone
+from django.utils import timezone, translation
 from django.utils.translation import gettext_lazy as _
 
 from papers.text import readable
@@ -258,11 +258,12 @@ WITHOUT_PREFERENCES = [Kind.CONFIRMATION, Kind.CHANGE, Kind.MOVED, Kind.GOODBYE]
 
 def service_mail(mail: Mail, now: dt.datetime) -> PreparedMessage:
     """Return the message of a row; a confirmation's token is made here, so that no row ever holds it."""
-    subject, preheader = (str(text) for text in TEXTS[Kind(mail.kind)])
-    is_to_reader = mail.kind not in WITHOUT_PREFERENCES
-    urls = _urls(mail, now)
-    context = frame(subject, preheader, links=_links(urls) if is_to_reader else ())
-    text, html = render(f"emails/{mail.kind}", context | urls)
+    with translation.override(mail.subscriber.language):
+        subject, preheader = (str(text) for text in TEXTS[Kind(mail.kind)])
+        is_to_reader = mail.kind not in WITHOUT_PREFERENCES
+        urls = _urls(mail, now)
+        context = frame(subject, preheader, links=_links(urls) if is_to_reader else ())
+        text, html = render(f"emails/{mail.kind}", context | urls)
     return compose(
         mail.subscriber,
         to=mail.address,

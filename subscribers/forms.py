@@ -136,6 +136,7 @@ class PreferencesForm(forms.ModelForm[Subscriber]):
     class Meta:
         model = Subscriber
         fields = [
+            "language",
             "trending_weight",
             "paper_count",
             "wants_trending",
@@ -155,6 +156,7 @@ class PreferencesForm(forms.ModelForm[Subscriber]):
             "paused_until": forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"),
         }
         labels = {
+            "language": _("Language of the mails"),
             "trending_weight": _("What orders your papers"),
             "paper_count": _("Papers in a mail, at most"),
             "wants_trending": _("Add a section with today's trending papers"),
@@ -166,6 +168,7 @@ class PreferencesForm(forms.ModelForm[Subscriber]):
             "paused_until": _("Pause until"),
         }
         help_texts = {
+            "language": "",
             "trending_weight": _("Left: how well a paper matches your interests. Right: how much it is talked about."),
             "paper_count": _("Between 1 and 25."),
             "wants_trending": "",
@@ -255,7 +258,7 @@ class MuteForm(forms.Form):
         """Return the one line that was written."""
         lines = [line.wording for line in self.cleaned_data["word"]]
         if len(lines) != 1:
-            raise ValidationError(gettext('Write one thing to hide, such as survey or "federated learning".'))
+            raise ValidationError(gettext("Write one thing to hide, such as survey or “federated learning”."))
         return str(lines[0])
 
 

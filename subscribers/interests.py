@@ -6,12 +6,13 @@ from collections.abc import Collection, Iterable, Mapping
 from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.db.models import Exists, OuterRef
+from django.utils.translation import gettext_lazy
 
 from papers import query
 from subscribers.models import MAX_FOLLOWS, Follow, Interest, Subscriber
 from subscribers.selection import Wish
 
-TOO_MANY = f"That is more than {MAX_FOLLOWS} interests and mutes together; leave some out."
+TOO_MANY = gettext_lazy("That is more than 50 interests and mutes together; leave some out.")
 
 
 def follow(subscriber: Subscriber, wording: str, *, is_muted: bool = False, is_starred: bool = False) -> Follow:

@@ -12,6 +12,7 @@ from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models.functions import Lower
+from django.utils.translation import gettext_lazy as _
 
 from papers.models import Paper
 
@@ -66,12 +67,18 @@ class Subscriber(models.Model):
         UNSUBSCRIBED = "unsubscribed"
 
     class Frequency(models.TextChoices):
-        DAILY = "daily", "every day"
-        WEEKDAYS = "weekdays", "Monday to Friday"
-        WEEKLY = "weekly", "once a week"
+        DAILY = "daily", _("every day")
+        WEEKDAYS = "weekdays", _("Monday to Friday")
+        WEEKLY = "weekly", _("once a week")
 
     class Weekday(models.IntegerChoices):
-        MONDAY, TUESDAY, WEDNESDAY, THURSDAY, FRIDAY, SATURDAY, SUNDAY = range(7)
+        MONDAY = 0, _("Monday")
+        TUESDAY = 1, _("Tuesday")
+        WEDNESDAY = 2, _("Wednesday")
+        THURSDAY = 3, _("Thursday")
+        FRIDAY = 4, _("Friday")
+        SATURDAY = 5, _("Saturday")
+        SUNDAY = 6, _("Sunday")
 
     email = models.EmailField("address", max_length=254, unique=True)
     state = models.CharField(max_length=12, choices=State.choices, default=State.PENDING)
@@ -80,6 +87,7 @@ class Subscriber(models.Model):
     unsubscribed_at = models.DateTimeField(null=True, blank=True)
     paused_until = models.DateField(null=True, blank=True, help_text="The first day with a digest again.")
 
+    language = models.CharField(max_length=8, choices=settings.LANGUAGES, default="en", help_text="Of the mails.")
     timezone = models.CharField(max_length=64, default="UTC", validators=[validate_timezone])
     frequency = models.CharField(max_length=8, choices=Frequency.choices, default=Frequency.DAILY)
     weekday = models.PositiveSmallIntegerField(

@@ -102,13 +102,20 @@ def network_of(meta: Mapping[str, str]) -> str:
 
 
 def sign_up(  # noqa: PLR0913 - each is named at the call
-    email: str, interests: Sequence[str], *, timezone: str, network: str | None, wording: str, now: dt.datetime
+    email: str,
+    interests: Sequence[str],
+    *,
+    timezone: str,
+    network: str | None,
+    wording: str,
+    now: dt.datetime,
+    language: str = settings.LANGUAGE_CODE,
 ) -> None:
     """Take a sign-up, and owe the address one mail: a confirmation, or word that it is subscribed already.
 
     The same rows are written for every address, known or not, suppressed or not, so that neither
     the answer nor its time tells which it is; whether a mail may go is asked when it goes.
-    Interests and time zone take effect at once for who is not subscribed (nothing is sent to them
+    Interests, time zone and language take effect at once for who is not subscribed (nothing is sent to them
     before they confirm) and not at all for who is: anybody can type an address into a form.
     Raises ``TooManyRequestsError``; ``QueryError`` and ``ValidationError`` as ``follow`` does.
     """
@@ -120,7 +127,7 @@ def sign_up(  # noqa: PLR0913 - each is named at the call
         subscriber = Subscriber.objects.select_for_update().get(email=address)
         is_reader = subscriber.state in {State.ACTIVE, State.PAUSED}
         with transaction.atomic():
-            Subscriber.objects.filter(pk=subscriber.pk).update(timezone=timezone)
+            Subscriber.objects.filter(pk=subscriber.pk).update(timezone=timezone, language=language)
             replace_follows(subscriber, interests, [], set())
             # The work is done and thrown away for a reader: less work would be a shorter time.
             transaction.set_rollback(is_reader)

@@ -14,7 +14,7 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
-from django.utils.translation import gettext
+from django.utils.translation import get_language, gettext
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods, require_safe
 
@@ -97,6 +97,7 @@ def _take(request: HttpRequest, form: SignUpForm) -> None:
         network=signup.network_of(request.META),
         wording=form.consent,
         now=form.now,
+        language=get_language() or settings.LANGUAGE_CODE,
     )
 
 

@@ -51,6 +51,7 @@ def missing(need: str) -> str:
             "spamassassin": shutil.which("spamassassin"),
             "java": shutil.which("java"),
             "vnu-jar": NPM_BIN.is_dir(),
+            "gettext": shutil.which("xgettext"),
         }
         lacking = [name for name, found in tools.items() if not found]
         return f"no {', '.join(lacking)}: `bash .ci/run` installs what the mail tests need" if lacking else ""

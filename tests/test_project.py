@@ -44,7 +44,7 @@ def texts(paths: list[Path]) -> dict[str, str]:
         try:
             found[str(path.relative_to(ROOT))] = path.read_text()
         except UnicodeDecodeError:
-            assert path.suffix in {".png", ".ico"}, path
+            assert path.suffix in {".png", ".ico", ".mo"}, path
     return found
 
 
