@@ -21,6 +21,7 @@ from anymail.exceptions import (
 from django.core.exceptions import ImproperlyConfigured
 from django.core.mail import BadHeaderError
 
+from newsletter import amazon
 from subscribers.emails import Outcome
 
 Kind = Literal["accepted", "retry", "unsent", "failed", "unknown", "provider_fault"]
@@ -87,7 +88,7 @@ def is_useless(outcomes: Sequence[Outcome]) -> bool:
 
 def is_unreachable(error: Exception) -> bool:
     """Say whether no connection came about, so that the next message would wait for the same time-out."""
-    return _never_connected(_cause(error))
+    return _never_connected(_cause(error)) or amazon.never_connected(error)
 
 
 def is_too_large(error: Exception) -> bool:
@@ -144,7 +145,8 @@ def _kind_of_reply(
 
 def _kind_of_answer(error: AnymailAPIError) -> Kind:
     """Return the class of a provider's HTTP answer; a 200 stands here when it could not be read."""
-    status = error.status_code or 0
+    from_amazon = amazon.status_and_words(error)
+    status, words = from_amazon or (error.status_code or 0, getattr(error.response, "text", ""))
     if status in NOT_SENT:
         return "retry"
     if status in OUR_SETTINGS or 300 <= status < 400:
@@ -152,7 +154,7 @@ def _kind_of_answer(error: AnymailAPIError) -> Kind:
     if status == 409:
         return "unknown"  # the key of an earlier call: that one is under way, or had another body
     if 400 <= status < 500:
-        return _kind_of_refusal(getattr(error.response, "text", ""))
+        return _kind_of_refusal(words)
     return "unknown"
 
 

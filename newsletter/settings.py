@@ -4,6 +4,7 @@ import os
 import re
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import django_stubs_ext
@@ -201,8 +202,13 @@ EMAIL_HOST_PASSWORD = _smtp["EMAIL_HOST_PASSWORD"] or ""
 EMAIL_USE_TLS = _smtp.get("EMAIL_USE_TLS", False)
 EMAIL_USE_SSL = _smtp.get("EMAIL_USE_SSL", False)
 ANYMAIL_WEBHOOK_SECRET = env.str("ANYMAIL_WEBHOOK_SECRET", default="")
-ANYMAIL: dict[str, str | float] = {
+ANYMAIL: dict[str, Any] = {
     name.removeprefix("ANYMAIL_"): value for name, value in os.environ.items() if name.startswith("ANYMAIL_")
+}
+# boto3 would send again by itself what may have gone: several mails for a connection that was cut. What
+# is sent again, and when, is for the rows to say.
+ANYMAIL["AMAZON_SES_CLIENT_PARAMS"] = {
+    "config": {"retries": {"total_max_attempts": 1}, "connect_timeout": 10, "read_timeout": EMAIL_TIMEOUT}
 }
 if "REQUESTS_TIMEOUT" in ANYMAIL:
     # A word would be refused at every call, as if each mail might have gone.
