@@ -119,7 +119,7 @@ REDIS_PREFIX = env.str("REDIS_PREFIX", default="paperboy:")
 CELERY_BROKER_URL = REDIS_URL or "memory://"
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 # Deliveries that one task works on, and how long it has them to itself unless it renews the lease in time.
-CHUNK_SIZE = 200
+CHUNK_SIZE = 500
 CHUNK_LEASE_S = 600
 EMAIL_TIMEOUT = 30
 CELERY_BROKER_TRANSPORT_OPTIONS = {

@@ -6,18 +6,22 @@ import json
 import socket
 import threading
 import time
+from collections import Counter
 from typing import Any
 
 import pytest
 from django.core.mail import EmailMultiAlternatives
+from django.utils import timezone
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
 from newsletter import messages
+from newsletter.models import Delivery, ProviderState
 from newsletter.providers import Provider
+from newsletter.sending import deliver_chunk
 from subscribers.emails import Outcome
 from tests.factories import make_digest, make_edition, make_paper
-from tests.newsletter.batch_apis import APIS, BREVO, MAILJET, POSTMARK, RESEND, Api, accepted
+from tests.newsletter.batch_apis import APIS, BREVO, MAILJET, MAILTRAP, POSTMARK, RESEND, Api, accepted
 
 pytestmark = pytest.mark.django_db
 
@@ -348,3 +352,53 @@ def test_an_address_that_no_provider_would_take_is_found_before_the_call(setting
     with Provider() as provider, pytest.raises(Exception, match="address"):
         provider.prepare(EmailMultiAlternatives("Papers", "Seven.", "digest@example.org", ["reader@"]))
     assert httpserver.log == []
+
+
+# With the worker --------------------------------------------------------------------------------
+
+
+@each(RESEND)
+def test_a_chunk_is_sent_in_one_call_and_every_row_has_its_id(api, httpserver):
+    edition = make_edition(papers=(make_paper(),))
+    deliveries = [make_digest(edition, count=1) for _ in range(3)]
+    answer(httpserver, api, accepted(api, 3, {1: "Invalid `to` field."}))
+
+    assert deliver_chunk(deliveries[0].chunk_id or 0, timezone.now()) == Counter(sent=2, failed=1)
+
+    request, _ = request_to(httpserver)
+    rows = Delivery.objects.order_by("pk").values_list("state", "provider_message_id", "unit")
+    key = request.headers["Idempotency-Key"]
+    assert list(rows) == [("accepted", "id-0", key), ("failed", "", key), ("accepted", "id-2", key)]
+
+
+@each(MAILTRAP)
+def test_one_address_that_has_every_call_refused_fails_alone(api, httpserver):
+    edition = make_edition(papers=(make_paper(),))
+    deliveries = [make_digest(edition, count=1) for _ in range(4)]
+    bad = deliveries[2].subscriber.email
+
+    def refuse(request: Request) -> Response:
+        to = [api.to(mail) for mail in api.mails(json.loads(request.get_data()))]
+        if bad in to:
+            return Response(json.dumps({"success": False, "errors": ["'to' address is invalid"]}), status=400)
+        return Response(json.dumps(accepted(api, len(to))), content_type="application/json")
+
+    httpserver.expect_request(api.path).respond_with_handler(refuse)
+
+    assert deliver_chunk(deliveries[0].chunk_id or 0, timezone.now()) == Counter(sent=3, failed=1)
+
+    assert Delivery.objects.get(state="failed").subscriber.email == bad
+    assert len(httpserver.log) == 5
+
+
+@each()
+def test_a_wrong_key_leaves_every_row_to_be_sent_and_pauses_the_provider(api, httpserver):
+    edition = make_edition(papers=(make_paper(),))
+    delivery, _ = make_digest(edition, count=1), make_digest(edition, count=1)
+    answer(httpserver, api, {"message": "API key is invalid"}, status=401)
+
+    deliver_chunk(delivery.chunk_id or 0, timezone.now())
+
+    assert set(Delivery.objects.values_list("state", "attempt")) == {("retry", 0)}
+    assert ProviderState.objects.get().state == "open"
+    assert "made-up" not in ProviderState.objects.get().error
