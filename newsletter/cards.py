@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
+from newsletter.languages import number
 from papers.models import Paper
 from papers.text import readable
 from subscribers import tokens
@@ -54,7 +55,10 @@ class WhyLine(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """A paper as every mail of an edition shows it; ``url`` and every link are http or https."""
+    """A paper as every mail of an edition shows it; ``url`` and every link are http or https.
+
+    ``chance`` says of a second chance how the paper took off.
+    """
 
     arxiv_id: str
     title: str
@@ -66,6 +70,7 @@ class Card:
     gained: int
     summary: str
     links: tuple[Link, ...]
+    chance: str = ""
 
 
 class Entry(NamedTuple):
@@ -105,6 +110,16 @@ def card(paper: Paper, list_date: dt.date, upvotes: int | None, gained: int = 0)
         summary=_summary(paper),
         links=_links(paper),
     )
+
+
+def took_off(votes_then: int, votes_now: int, days: int) -> str:
+    """Return the line of a second chance."""
+    growth = ngettext(
+        "It takes off: from %(then)s to %(now)s upvotes in %(n)d day",
+        "It takes off: from %(then)s to %(now)s upvotes in %(n)d days",
+        days,
+    )
+    return growth % {"then": number(votes_then), "now": number(votes_now), "n": days}
 
 
 def why_line(evidence: Evidence, number: int) -> WhyLine:

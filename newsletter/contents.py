@@ -4,7 +4,7 @@ import datetime as dt
 import logging
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import chain
 
@@ -18,11 +18,12 @@ from papers.archive import document
 from papers.index import Document
 from papers.models import Paper
 from papers.search import build_index
+from subscribers import chances
 from subscribers.candidates import Candidates
 from subscribers.interests import wishes_of
 from subscribers.meanings import Matcher
 from subscribers.models import Subscriber
-from subscribers.selection import Preferences, Reader, Selection, select_all
+from subscribers.selection import Preferences, Reader, Selection, Then, select_all
 from subscribers.votes import opinions
 
 logger = logging.getLogger(__name__)
@@ -38,11 +39,14 @@ NOTHING = Selection(picks=(), considered=0, matched=0, muted=0)
 class Covered:
     """The papers of the editions that a digest covers, ready to be matched.
 
+    ``chances`` are those of before that take off now, and ``then`` how they stood when they were new.
     ``failed_since`` is set where none of them holds a new paper because a source failed: the date
     of the edition with which that failure began.
     """
 
     candidates: Candidates
+    chances: Candidates | None
+    then: Mapping[int, Then]
     has_new: bool
     failed_since: dt.date | None
 
@@ -69,7 +73,7 @@ class Book:
     @cached_property
     def rows(self) -> list[EditionPaper]:
         """The candidates; read when the first reader is due, for planning looks every minute."""
-        candidates = EditionPaper.objects.filter(edition=self.edition, role__in=["new", "earlier"])
+        candidates = EditionPaper.objects.filter(edition=self.edition)
         visible = candidates.filter(paper__is_hidden=False, paper__is_withdrawn=False)
         return list(visible.select_related("paper").order_by("rank"))
 
@@ -87,15 +91,26 @@ class Book:
     def covered(self, since: dt.date) -> Covered:
         if since not in self._covered:
             rows = [row for row in self.rows if row.new_on >= since]
+            again = [row for row in self.rows if row.new_on < since and row.takes_off]
             span = [edition for edition in self.editions if edition.date >= since]
-            papers, trending = [row.paper for row in rows], {row.paper_id: row.score for row in rows}
-            matcher = Matcher(papers)
             self._covered[since] = Covered(
-                candidates=Candidates(build_index(papers), trending, matcher.match, matcher.nearest),
+                candidates=_candidates(rows),
+                chances=_candidates(again) if again else None,
+                then=self._then(again),
                 has_new=any(edition.new_count for edition in span),
                 failed_since=self._failed_since(span),
             )
         return self._covered[since]
+
+    def _then(self, rows: Collection[EditionPaper]) -> Mapping[int, Then]:
+        """Return how these papers stood in the edition in which they were new."""
+        new_on = {row.paper_id: row.new_on for row in rows}
+        before = EditionPaper.objects.filter(paper__in=new_on, edition__date__in=set(new_on.values()))
+        return {
+            paper: Then(upvotes or 0, (self.edition.date - date).days)
+            for paper, date, upvotes in before.values_list("paper", "edition__date", "upvotes")
+            if date == new_on[paper]
+        }
 
     def _failed_since(self, span: Sequence[Edition]) -> dt.date | None:
         failed = next((sources for e in reversed(span) if (sources := failed_sources(e))), frozenset())
@@ -106,6 +121,13 @@ class Book:
             if failed & failed_sources(edition):
                 began = edition.date
         return began
+
+
+def _candidates(rows: Iterable[EditionPaper]) -> Candidates:
+    rows = list(rows)
+    papers, trending = [row.paper for row in rows], {row.paper_id: row.score for row in rows}
+    matcher = Matcher(papers)
+    return Candidates(build_index(papers), trending, matcher.match, matcher.nearest)
 
 
 def contents(book: Book, batch: Iterable[tuple[Subscriber, Due]]) -> dict[int, Content]:
@@ -120,7 +142,7 @@ def contents(book: Book, batch: Iterable[tuple[Subscriber, Due]]) -> dict[int, C
     for since in sorted({due.covers_from for _, due in batch}):
         covered, group = book.covered(since), [reader for reader, due in batch if due.covers_from == since]
         if covered.has_new:
-            found |= _selected(covered.candidates, {reader.pk: wanted[reader.pk] for reader in group})
+            found |= _selected(covered, {reader.pk: wanted[reader.pk] for reader in group})
         else:
             found |= {reader.pk: _without_papers(reader, covered, told.get(reader.pk)) for reader in group}
     return found
@@ -134,16 +156,14 @@ def _without_papers(reader: Subscriber, covered: Covered, told_on: dt.date | Non
     return Content(reason=Reason.NOTHING_NEW)
 
 
-def _selected(candidates: Candidates, readers: Mapping[int, Reader]) -> dict[int, Content]:
+def _selected(covered: Covered, readers: Mapping[int, Reader]) -> dict[int, Content]:
     """Choose the papers of all these readers at once, and one by one if that fails for any of them."""
     try:
-        chosen = select_all(candidates, list(readers.values()))
+        chosen = _chosen(covered, list(readers.values()))
     except Exception as error:  # the boundary: one reader's broken interest stops nobody else's digest
         if len(readers) > 1:
             return {
-                pk: content
-                for pk, reader in readers.items()
-                for content in _selected(candidates, {pk: reader}).values()
+                pk: content for pk, reader in readers.items() for content in _selected(covered, {pk: reader}).values()
             }
         logger.exception("reader %s: no digest could be chosen", *readers)
         failure = Content(error=f"no digest could be chosen: {type(error).__name__}: {error}"[:500])
@@ -152,6 +172,17 @@ def _selected(candidates: Candidates, readers: Mapping[int, Reader]) -> dict[int
         pk: Content(selection=selection, reason="" if selection.picks else Reason.NO_MATCH)
         for pk, selection in zip(readers, chosen, strict=True)
     }
+
+
+def _chosen(covered: Covered, readers: Sequence[Reader]) -> list[Selection]:
+    chosen = select_all(covered.candidates, readers)
+    if covered.chances is None:
+        return chosen
+    asked = [replace(reader, preferences=chances.WANTED) for reader in readers]
+    return [
+        chances.with_chances(one, [pick._replace(then=covered.then[pick.paper_id]) for pick in more.picks], reader)
+        for one, more, reader in zip(chosen, select_all(covered.chances, asked), readers, strict=True)
+    ]
 
 
 def _wanted(book: Book, readers: Collection[Subscriber]) -> Mapping[int, Reader]:

@@ -227,8 +227,8 @@ class DeliveryPicks(models.Model):
     delivery = models.OneToOneField(Delivery, on_delete=models.CASCADE, primary_key=True, related_name="picks")
     form = models.CharField(max_length=12, choices=Form.choices, default=Form.DIGEST)
     paper_ids = models.JSONField(default=list, help_text="In the order of the mail; kept as long as the reader.")
-    # [{paper, section: for_you|trending, score, why: [{interest, field, text, marks}]}]; the interest in
-    # the reader's own wording.
+    # [{paper, section: for_you|trending, score, why: [{interest, field, text, marks}], then: {upvotes, days}}];
+    # the interest in the reader's own wording, `then` of a second chance alone.
     details = models.JSONField(default=list, help_text="Section, score and evidence of each pick.")
     counts = models.JSONField(
         default=dict, help_text="{considered, matched, muted, sent_before, is_first}: what the mail says of it."

@@ -19,6 +19,7 @@ from newsletter.schedule import ClosedEdition, Due
 from papers import bulk
 from subscribers import signup
 from subscribers.models import Subscriber, make_token
+from subscribers.selection import Pick
 
 logger = logging.getLogger(__name__)
 
@@ -188,15 +189,7 @@ def _picks(content: Content, *, is_first: bool) -> dict[str, object]:
     return {
         "form": content.form,
         "paper_ids": [pick.paper_id for pick in selection.picks],
-        "details": [
-            {
-                "paper": pick.paper_id,
-                "section": pick.section,
-                "score": round(pick.score, 4),
-                "why": [why._asdict() for why in pick.why],
-            }
-            for pick in selection.picks
-        ],
+        "details": [_detail(pick) for pick in selection.picks],
         "counts": {
             "considered": selection.considered,
             "matched": selection.matched,
@@ -205,3 +198,13 @@ def _picks(content: Content, *, is_first: bool) -> dict[str, object]:
             "is_first": is_first,
         },
     }
+
+
+def _detail(pick: Pick) -> dict[str, object]:
+    detail: dict[str, object] = {
+        "paper": pick.paper_id,
+        "section": pick.section,
+        "score": round(pick.score, 4),
+        "why": [why._asdict() for why in pick.why],
+    }
+    return detail | ({"then": pick.then._asdict()} if pick.then else {})

@@ -3,7 +3,7 @@
 import datetime as dt
 import functools
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from django.conf import settings
@@ -13,7 +13,7 @@ from django.utils.translation import get_language, ngettext
 from django.utils.translation import gettext as _
 
 from newsletter import coverage, slots
-from newsletter.cards import Card, Entry, card, why_line
+from newsletter.cards import Card, Entry, card, took_off, why_line
 from newsletter.languages import number
 from newsletter.models import Delivery, DeliveryPicks, Edition, EditionPaper
 from papers.models import Listing, Paper
@@ -199,7 +199,10 @@ def _sections(picks: DeliveryPicks, card_of: Callable[[int], Card], words: Words
     numbers = {interest: number for number, interest in enumerate(picks.interests, start=1)}
     for pick in picks.details:
         why = tuple([why_line(evidence, numbers[evidence["interest"]]) for evidence in pick["why"]])
-        entries[pick["section"]].append(Entry(card_of(pick["paper"]), why))
+        card = card_of(pick["paper"])
+        if then := pick.get("then"):
+            card = replace(card, chance=took_off(then["upvotes"], card.upvotes or 0, then["days"]))
+        entries[pick["section"]].append(Entry(card, why))
     matched, trending = tuple(entries["for_you"]), tuple(entries["trending"])
     sections = (
         Section("for_you", words.for_you, "", matched),

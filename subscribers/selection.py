@@ -66,14 +66,25 @@ class Why(NamedTuple):
     marks: tuple[tuple[int, int], ...] = ()
 
 
+class Then(NamedTuple):
+    """How a paper stood when it was new: its upvotes, and how many days ago that was."""
+
+    upvotes: int
+    days: int
+
+
 class Pick(NamedTuple):
-    """A paper of the digest. ``score`` is the reader's, in [0, 1]; ``trending`` is as it was given."""
+    """A paper of the digest. ``score`` is the reader's, in [0, 1]; ``trending`` is as it was given.
+
+    ``then`` is set for a second chance.
+    """
 
     paper_id: int
     section: Section
     score: float
     trending: float
     why: tuple[Why, ...] = ()
+    then: Then | None = None
 
 
 @dataclass(frozen=True, slots=True)
