@@ -90,14 +90,11 @@ class Crowd:
     def __len__(self) -> int:
         return len(self.mix)
 
-    def wishes(self, reader: int) -> tuple[list[str], list[str]]:
-        """Return what the reader follows and what they mute."""
+    def follows(self, reader: int) -> list[tuple[str, bool, bool]]:
+        """Return the queries that a reader follows, each with whether it is muted and whether it is starred."""
         mine = slice(reader * FOLLOWS, (reader + 1) * FOLLOWS)
-        both = list(zip(self.asked[mine].tolist(), self.flags[mine].tolist(), strict=True))
-        return (
-            [self.canonicals[at] for at, flags in both if flags != MUTED],
-            [self.canonicals[at] for at, flags in both if flags == MUTED],
-        )
+        both = zip(self.asked[mine].tolist(), self.flags[mine].tolist(), strict=True)
+        return [(self.canonicals[at], flags == MUTED, flags == STARRED) for at, flags in both]
 
     def readers(self, candidates: Candidates, count: int) -> Readers:
         """Return the first of the readers as arrays, once ``candidates`` have learnt what they ask."""

@@ -93,8 +93,10 @@ def connected(morning: Morning) -> psycopg.Connection:
 def by_query(connection: psycopg.Connection, crowd: Crowd, sample: range) -> float:
     started = time.perf_counter()
     for reader in sample:
-        wanted, muted = crowd.wishes(reader)
-        asked = {"wanted": " or ".join(wanted), "muted": " or ".join(f'"{mute}"' for mute in muted)}
+        follows = crowd.follows(reader)
+        wanted = " or ".join(query for query, is_muted, _ in follows if not is_muted)
+        muted = " or ".join(f'"{query}"' for query, is_muted, _ in follows if is_muted)
+        asked = {"wanted": wanted, "muted": muted}
         connection.execute(QUERY, asked | {"mix": float(crowd.mix[reader])}, prepare=True).fetchall()
     return (time.perf_counter() - started) / len(sample)
 

@@ -26,6 +26,7 @@ BENCHMARKS = {
     "trending": ("",),
     "search": ("sqlite", "postgresql"),
     "readers": ("postgresql",),
+    "chunk": ("postgresql",),
 }
 
 
