@@ -23,6 +23,7 @@ BENCHMARKS = {
     "body": ("sqlite",),
     "planning": ("postgresql",),
     "delivery": ("postgresql",),
+    "task": ("",),
     "trending": ("",),
     "search": ("sqlite", "postgresql"),
     "readers": ("postgresql",),
