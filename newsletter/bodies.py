@@ -41,14 +41,17 @@ class Look(NamedTuple):
     version: str
 
 
+OpenParts = tuple[Piece | str | Slot, ...]
+
+
 class MadeCard(NamedTuple):
-    """A card with a hole for its lines of evidence and a slot wherever the mail's own address goes.
+    """A card before and after its lines of evidence, with a slot wherever the mail's own address goes.
 
     ``octets`` are those of its HTML as encoded.
     """
 
-    text: tuple[Part, ...]
-    html: tuple[Part, ...]
+    text: tuple[OpenParts, OpenParts]
+    html: tuple[OpenParts, OpenParts]
     octets: int
 
 
@@ -117,8 +120,10 @@ def _open_sections(digest: Digest) -> tuple[Mapping[str, object], ...]:
 def _joined(entries: Sequence[MadeEntry], kind: Literal["text", "html"], url: str) -> list[Piece | str]:
     pieces: list[Piece | str] = []
     for card, why in entries:
-        lines = [url.join(getattr(line, kind)) for line in why]
-        pieces += slots.fill(getattr(card, kind), [url], [lines])
+        before, after = getattr(card, kind)
+        pieces += [url if isinstance(part, Slot) else part for part in before]
+        pieces += [url.join(getattr(line, kind)) for line in why]
+        pieces += [url if isinstance(part, Slot) else part for part in after]
     return pieces
 
 
@@ -164,14 +169,18 @@ def _card(card: Card, look: Look) -> MadeCard:
     context = {"card": card, "why": ONE_LINE, "mail_url": MAIL_URL}
     html = slots.render(look.version, "emails/_card.html", context, {"emails/_why.html": HOLE})
     text = slots.render(look.version, "emails/_card.txt", context, {"emails/_why.txt": HOLE})
-    html_parts = slots.cut(_inlined(html, look), SHORTEST_PIECE)
-    return MadeCard(slots.cut(emails.wrapped(text), SHORTEST_PIECE), html_parts, sum(map(_size, html_parts)))
+    parts = _around_lines(_inlined(html, look))
+    return MadeCard(_around_lines(emails.wrapped(text)), parts, sum([_size(part) for side in parts for part in side]))
 
 
-def _size(part: Part) -> int:
-    """Return the octets of a card's part as encoded; its lines of evidence are counted by themselves."""
-    if part is None:
-        return 0
+def _around_lines(rendered: str) -> tuple[OpenParts, OpenParts]:
+    """Cut a card at its hole, and both sides at their slots."""
+    before, after = [slots.cut(side, SHORTEST_PIECE) for side in rendered.split(HOLE)]
+    return before, after  # type: ignore[return-value]  # no further hole is in them
+
+
+def _size(part: Piece | str | Slot) -> int:
+    """Return the octets of a card's part as encoded."""
     if isinstance(part, Slot):
         return OWN_LINK
     return len(part.encoded if isinstance(part, Piece) else encoded(part))

@@ -2,7 +2,7 @@
 
 import datetime as dt
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple, TypedDict
 from urllib.parse import urlsplit
@@ -122,8 +122,10 @@ def took_off(votes_then: int, votes_now: int, days: int) -> str:
     return growth % {"then": number(votes_then), "now": number(votes_now), "n": days}
 
 
-def why_line(evidence: Evidence, number: int) -> WhyLine:
+def why_line(evidence: Evidence, number: int, places: Mapping[str, str]) -> WhyLine:
     """Return the line of one piece of evidence, for the interest with this number in the mail.
+
+    ``places`` are the names of the fields in the reader's language.
 
     Of a long sentence it is what stands around its first mark; of the title, which stands above, the
     marked words alone.
@@ -134,7 +136,7 @@ def why_line(evidence: Evidence, number: int) -> WhyLine:
     segments = _segments(text, marks)
     if evidence["field"] == "title":
         segments = _marked_alone(segments)
-    place = str(PLACES.get(evidence["field"], evidence["field"]))
+    place = places.get(evidence["field"], evidence["field"])
     return WhyLine(_visible(evidence["interest"]), place, segments, number)
 
 

@@ -13,7 +13,7 @@ from django.utils.translation import get_language, ngettext
 from django.utils.translation import gettext as _
 
 from newsletter import coverage, slots
-from newsletter.cards import Card, Entry, card, took_off, why_line
+from newsletter.cards import PLACES, Card, Entry, card, took_off, why_line
 from newsletter.languages import number
 from newsletter.models import Delivery, DeliveryPicks, Edition, EditionPaper
 from papers.models import Listing, Paper
@@ -169,6 +169,7 @@ class Words(NamedTuple):
     trending: str
     nothing_matched: str
     also: str
+    places: Mapping[str, str]
     welcome: str
     view: str
     preferences: str
@@ -183,6 +184,7 @@ def _words(_language: str) -> Words:
         trending=_("Trending today"),
         nothing_matched=_("None of the new papers matches your interests. These are the most talked about."),
         also=_("Also: %(titles)s"),
+        places={field: str(name) for field, name in PLACES.items()},
         welcome=_(
             "Welcome! This is your first digest. The links under each paper make the next one fit you better:"
             " more like this, less like this, or hide an interest."
@@ -198,7 +200,7 @@ def _sections(picks: DeliveryPicks, card_of: Callable[[int], Card], words: Words
     entries: dict[str, list[Entry]] = {"for_you": [], "trending": []}
     numbers = {interest: number for number, interest in enumerate(picks.interests, start=1)}
     for pick in picks.details:
-        why = tuple([why_line(evidence, numbers[evidence["interest"]]) for evidence in pick["why"]])
+        why = tuple([why_line(evidence, numbers[evidence["interest"]], words.places) for evidence in pick["why"]])
         card = card_of(pick["paper"])
         if then := pick.get("then"):
             card = replace(card, chance=took_off(then["upvotes"], card.upvotes or 0, then["days"]))

@@ -6,6 +6,7 @@ import threading
 import time
 from dataclasses import dataclass
 from statistics import median
+from typing import Any
 
 import celery as celery_package
 import redis
@@ -64,7 +65,7 @@ def main(size: str) -> None:
     )
 
 
-def a_round(work: celery_package.Task, done: threading.Semaphore, number: int) -> float:
+def a_round(work: "celery_package.Task[Any, Any]", done: threading.Semaphore, number: int) -> float:
     """Return the seconds of CPU of one task, published and worked on in this process."""
     started = time.process_time()
     for chunk in range(number):

@@ -76,9 +76,13 @@ def test_the_evidence_is_marked_where_it_stands():
 
 
 def test_of_the_title_which_stands_above_only_the_marked_words_are_repeated():
-    line = cards.why_line(
-        {"interest": "robots", "field": "title", "text": "Robots that teach robots", "marks": [(0, 6), (18, 24)]}, 1
-    )
+    evidence: cards.Evidence = {
+        "interest": "robots",
+        "field": "title",
+        "text": "Robots that teach robots",
+        "marks": [(0, 6), (18, 24)],
+    }
+    line = cards.why_line(evidence, 1, {"title": "in the title:"})
 
     assert line.place == "in the title:"
     assert "".join(segment.text for segment in line.segments) == "Robots … robots"
