@@ -4,10 +4,12 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
+from django.db.models import Count
+
 from papers.models import Paper
 from subscribers.models import Interest, Subscriber, Vote
 
-MOST_HEEDED = 50  # thumbs of one reader, the newest
+MOST_HEEDED = 50  # thumbs of one reader in each direction, the newest
 
 
 class Opinion(NamedTuple):
@@ -28,10 +30,19 @@ def take_back(subscriber: Subscriber, paper: Paper) -> bool:
     return bool(Vote.objects.filter(subscriber=subscriber, paper=paper).delete()[0])
 
 
+def blamed(readers: Collection[int]) -> Mapping[tuple[int, str], int]:
+    """Return how many thumbs down each of the readers gave about an interest, by reader and canonical query."""
+    about = Vote.objects.filter(subscriber__in=readers, is_up=False, interest__isnull=False).order_by()
+    counted = about.values_list("subscriber", "interest__canonical").annotate(thumbs=Count("pk"))
+    return {(reader, canonical): thumbs for reader, canonical, thumbs in counted}
+
+
 def opinions(readers: Collection[int]) -> Mapping[int, Opinion]:
     """Return what each of the readers thinks, by their ids, in one query."""
     found: defaultdict[int, Opinion] = defaultdict(lambda: Opinion([], []))
     votes = Vote.objects.filter(subscriber__in=readers).order_by("-at", "-pk")
     for reader, paper, is_up in votes.values_list("subscriber", "paper", "is_up"):
-        (found[reader].liked if is_up else found[reader].disliked).append(paper)
+        thumbs = found[reader].liked if is_up else found[reader].disliked
+        if len(thumbs) < MOST_HEEDED:
+            thumbs.append(paper)
     return found
