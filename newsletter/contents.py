@@ -127,7 +127,7 @@ def _candidates(rows: Iterable[EditionPaper]) -> Candidates:
     rows = list(rows)
     papers, trending = [row.paper for row in rows], {row.paper_id: row.score for row in rows}
     matcher = Matcher(papers)
-    return Candidates(build_index(papers), trending, matcher.match, matcher.nearest)
+    return Candidates(build_index(papers), trending, matcher.match, matcher.prove)
 
 
 def contents(book: Book, batch: Iterable[tuple[Subscriber, Due]]) -> dict[int, Content]:

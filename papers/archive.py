@@ -3,7 +3,7 @@
 SQLite's FTS5 and PostgreSQL's full text find candidates; what they are worth is ``ranking``'s to say.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
 from django.db import connection
@@ -113,15 +113,25 @@ def _ids(statement: str, parameters: Sequence[str | int]) -> list[int]:
         return [row[0] for row in cursor.fetchall()]
 
 
-def candidates(query: Query, most: int) -> list[int]:
-    """Return the ids of at most ``most`` papers that may answer ``query`` or hold a word of it, the likeliest first."""
+def candidates(query: Query, most: int, liked: Mapping[str, Document] | None = None) -> list[int]:
+    """Return the ids of at most ``most`` papers that may answer ``query`` or hold a word of it, the likeliest first.
+
+    ``liked`` are the papers that it is to be like, by arXiv id.
+    """
     found: dict[int, None] = {}
     for tier in TIERS:
         if len(found) < most:
-            found |= dict.fromkeys(engine().find(asked(query, tier), most))
+            found |= dict.fromkeys(engine().find(asked(query, tier, liked), most))
     return list(found)[:most]
 
 
-def count(query: Query) -> int:
+def count(query: Query, liked: Mapping[str, Document] | None = None) -> int:
     """Return how many papers hold a word of ``query``, as ``candidates`` finds them."""
-    return engine().count(asked(query, TIERS[-1]))
+    return engine().count(asked(query, TIERS[-1], liked))
+
+
+def liked(queries: Iterable[Query]) -> dict[str, Document]:
+    """Return the papers that queries are to be like, by arXiv id; one that is not here is left out."""
+    ids = {arxiv_id for query in queries for side in query.alternatives for arxiv_id in side.like}
+    papers = Paper.objects.visible().filter(arxiv_id__in=ids) if ids else ()
+    return {paper.arxiv_id: document(paper) for paper in papers}

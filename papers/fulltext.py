@@ -3,7 +3,7 @@
 Two databases, one language: an ``Expression`` is a small tree, which each of them writes its own way.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache, reduce
 from itertools import pairwise
@@ -107,24 +107,34 @@ def _letters(category: str) -> str:
 # What is asked ----------------------------------------------------------------------------------
 
 
-def asked(query: Query, tier: str) -> Expression:
+def asked(query: Query, tier: str, liked: Mapping[str, Document] | None = None) -> Expression:
     """Return which papers hold what ``query`` asks for, as loosely as ``tier`` says.
+
+    ``liked`` are the papers that `like:` names, by arXiv id: what holds a word of one's title or a
+    keyword may be like it.
 
     All that can answer by whole phrases is found by ``phrase``, all that can answer is found by
     ``all``, and all that holds a word by ``any``: what is found may be more than what answers.
     """
-    found = AnyOf(tuple(_side(side, tier) for side in query.alternatives if not side.like))
+    found = AnyOf(tuple(_side(side, tier, liked or {}) for side in query.alternatives))
     if not query.exclusions:
         return found
     left_out = (_field(part) if isinstance(part, Field) else _near(part) for part in query.exclusions)
     return Without(found, AnyOf(tuple(left_out)))
 
 
-def _side(side: Alternative, tier: str) -> Expression:
+def _side(side: Alternative, tier: str, liked: Mapping[str, Document]) -> Expression:
     mark = TITLE if tier == "title" else ""
     parts: list[Expression] = [_phrase(words, mark) for words in side.phrases]
     parts += [_loose(words, tier) if tier in {"all", "any"} else _near(words, mark) for words in side.topics]
+    parts += [_like(liked[paper]) if paper in liked else AnyOf(()) for paper in side.like]
     return AllOf((*parts, *map(_field, side.fields)))
+
+
+def _like(document: Document) -> Expression:
+    texts = (document.title, *document.keywords)
+    words = {token.term for text in texts for token in tokens(text)} - STOP_WORDS
+    return AnyOf(tuple(_phrase((word,)) for word in sorted(words)))
 
 
 def _loose(words: Words, tier: str) -> Expression:

@@ -1,12 +1,13 @@
 """From rows to the index, and the site's search over all papers."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from papers import archive, meaning, vectors
 from papers.archive import document
 from papers.encoders import Encoder, Vectors
 from papers.index import PaperIndex
+from papers.likeness import Profile, profile
 from papers.models import Paper
 from papers.query import Query, parse
 from papers.ranking import Evidence, evidence, ranked
@@ -34,13 +35,16 @@ class SearchResult:
     query: Query
     total: int
     papers: list[tuple[Paper, float]]
-    sense: Sense | None = None
+    likes: Mapping[str, Profile]
+    sense: Sense | None
 
     def proofs(self) -> Iterator[tuple[Paper, Evidence | None]]:
         """Yield each paper and where one can see that it answers, None where it only holds some of the words."""
-        for paper, _score in self.papers:
-            proof = evidence(document(paper), self.query)
-            if proof is None and self.sense and paper.pk in self.sense.near:
+        for paper, score in self.papers:
+            proof = None
+            if score > 0.5:
+                proof = evidence(document(paper), self.query, self.likes)
+            elif self.sense and paper.pk in self.sense.near:
                 proof = meaning.nearest(document(paper), self.sense.said, self.sense.encoder)
             yield paper, proof
 
@@ -57,25 +61,30 @@ def search(query_text: str, limit: int, start: int = 0) -> SearchResult:
     """
     query, at_once = parse(query_text), max(RANKED, limit)
     before, start = start - start % at_once, start % at_once
-    likely = archive.candidates(query, before + at_once)
+    liked = archive.liked([query])
+    likely = archive.candidates(query, before + at_once, liked)
     likely_papers = list(Paper.objects.filter(pk__in=likely[before:]).order_by("pk"))
-    found, sense = _ranked(likely_papers, query)
+    likes = {name: profile(document) for name, document in liked.items()}
+    found, sense = _ranked(likely_papers, query, likes)
     best = dict(found[start : start + limit])
     papers = {paper.pk: paper for paper in likely_papers}
     return SearchResult(
         query=query,
-        total=len(found) if len(likely) < at_once else archive.count(query),
+        total=len(found) if len(likely) < at_once else archive.count(query, liked),
         papers=[(papers[pk], score) for pk, score in best.items()],
+        likes=likes,
         sense=sense,
     )
 
 
-def _ranked(papers: Sequence[Paper], query: Query) -> tuple[list[tuple[int, float]], Sense | None]:
+def _ranked(
+    papers: Sequence[Paper], query: Query, likes: Mapping[str, Profile]
+) -> tuple[list[tuple[int, float]], Sense | None]:
     """Return what ``ranked`` says of papers in the order of their keys, and of those that hold a topic's meaning."""
     index, encoder, texts = build_index(papers), vectors.encoder(), meaning.said(query)
     if encoder is None or not texts:
-        return ranked(index, query), None
+        return ranked(index, query, likes), None
     said, kept = encoder.encode(texts), vectors.kept(encoder, papers)
     near = meaning.close(index, [query], [said], kept, vectors.threshold(encoder))
     sense = Sense(encoder, said, frozenset(index.ids[near.rows].tolist()))
-    return meaning.ranked(index, query, said, kept), sense
+    return meaning.ranked(index, query, said, kept, likes), sense

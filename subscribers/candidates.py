@@ -17,7 +17,7 @@ from subscribers.sketches import WordVectors
 MOST_ROWS = 50_000_000  # that are kept of the interests' lines, 300 MB; beyond, all are forgotten and matched anew
 
 Match = Callable[[PaperIndex, Sequence[Query]], Matches]
-Nearest = Callable[[Document, Query], Evidence | None]
+Prove = Callable[[Document, Query], Evidence | None]
 
 
 class Candidates:
@@ -27,15 +27,15 @@ class Candidates:
     """
 
     def __init__(
-        self, index: PaperIndex, trending: Mapping[int, float], match: Match = match, nearest: Nearest | None = None
+        self, index: PaperIndex, trending: Mapping[int, float], match: Match = match, prove: Prove = evidence
     ) -> None:
         """``trending`` gives each paper's score, >= 0, 0 where it is missing.
 
-        ``match`` may know more than words; then ``nearest`` shows what words do not.
+        ``match`` may know more than words; then ``prove`` shows what words do not.
         """
         loud = np.array([trending.get(paper, 0.0) for paper in index.ids.tolist()], np.float64)
         order = np.lexsort((index.ids, -loud))
-        self.index, self._match, self._nearest = index, match, nearest
+        self.index, self._match, self._prove = index, match, prove
         self.ids: list[int] = index.ids[order].tolist()
         self.trending: list[float] = loud[order].tolist()
         self.row = {paper: row for row, paper in enumerate(self.ids)}
@@ -78,11 +78,8 @@ class Candidates:
         """Return where one can see that a paper answers a query; None where no text shows it."""
         key = (canonical, row)
         if key not in self._proofs:
-            self._proofs[key] = self._proof(self.index.documents[self.ids[row]], parse_canonical(canonical))
+            self._proofs[key] = self._prove(self.index.documents[self.ids[row]], parse_canonical(canonical))
         return self._proofs[key]
-
-    def _proof(self, document: Document, query: Query) -> Evidence | None:
-        return evidence(document, query) or (self._nearest(document, query) if self._nearest else None)
 
     @cached_property
     def words(self) -> WordVectors:

@@ -4,13 +4,14 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from papers import meaning, vectors
+from papers import archive, meaning, vectors
 from papers.encoders import Encoder, Vectors, packed, unpacked
 from papers.index import Document, PaperIndex
+from papers.likeness import Profile, profile
 from papers.matching import Matches, match
 from papers.models import Paper
 from papers.query import VERSION, Query
-from papers.ranking import Evidence
+from papers.ranking import Evidence, evidence
 from subscribers.models import Interest, InterestVector
 
 AT_ONCE = 5_000  # interests whose vectors are asked for together
@@ -23,18 +24,25 @@ class Matcher:
         self._papers = sorted(papers, key=lambda paper: paper.pk)
         self._encoder = vectors.encoder()
         self._vectors: Vectors | None = None  # read when the first reader asks
+        self._likes: dict[str, Profile] = {}
 
     def match(self, index: PaperIndex, queries: Sequence[Query]) -> Matches:
         """Return the answers of each query, as ``papers.matching`` has them; ``index`` holds the matcher's papers."""
-        by_words = match(index, queries)
+        self._likes |= {name: profile(document) for name, document in archive.liked(queries).items()}
+        by_words = match(index, queries, self._likes)
         if self._encoder is None or not self._papers:
             return by_words
         said = vectors_of(self._encoder, queries)
         close = meaning.close(index, queries, said, self._kept(self._encoder), vectors.threshold(self._encoder))
         return meaning.joined(by_words, close, len(index))
 
-    def nearest(self, document: Document, query: Query) -> Evidence | None:
-        """Return the sentence by which a paper is close to a query; None where nothing is said that could be close."""
+    def prove(self, document: Document, query: Query) -> Evidence | None:
+        """Return where one can see that a paper answers a query that it was matched with, None where nothing shows it.
+
+        By meaning alone, that is the sentence closest to it.
+        """
+        if proof := evidence(document, query, self._likes):
+            return proof
         texts = meaning.said(query)
         if self._encoder is None or not texts:
             return None

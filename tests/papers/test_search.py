@@ -46,6 +46,20 @@ def test_hidden_and_withdrawn_papers_are_not_found(papers, flag):
     assert papers["answer"] not in [paper for paper, _ in search("graph", 10).papers]
 
 
+def test_what_is_like_a_paper_is_found_and_shows_why(papers):
+    text = "Swallows and storks fly south in autumn. We count the birds of passage by radar."
+    liked = make_paper(title="Birds of passage", abstract=text)
+    alike = make_paper(title="Migrating birds", abstract="We count swallows and storks by radar in autumn.")
+
+    result = search(f"like:{liked.arxiv_id}", 10)
+
+    proofs = {paper: proof for paper, proof in result.proofs() if proof}
+    assert alike in proofs
+    assert papers["answer"] not in proofs
+    assert (proofs[alike].field, bool(proofs[alike].marks)) == ("abstract", True)
+    assert search("like:2401.99999", 10).total == 0
+
+
 def test_a_line_that_cannot_be_read_is_an_error():
     with pytest.raises(QueryError):
         search("-surgery", 10)

@@ -82,3 +82,17 @@ def test_another_encoder_has_vectors_of_its_own(settings):
         vectors_of(encoder, [parse("robot")])
 
     assert len(set(InterestVector.objects.values_list("encoder", flat=True))) == 2
+
+
+def test_what_is_like_a_paper_is_an_interest_too(settings, capsys):
+    settings.ENCODER = ""
+    text = "Swallows and storks fly south in autumn. We count the birds of passage by radar."
+    liked = make_paper(title="Birds of passage", abstract=text)
+    make_paper(title="Migrating birds", abstract="We count swallows and storks by radar in autumn.", list_date=DATE)
+    make_paper(title="Robots", abstract="They weld.", list_date=DATE)
+
+    call_command("preview", "--interest", f"like:{liked.arxiv_id}", "--date", f"{DATE}", "--json")
+
+    found = {paper["title"]: paper["why"] for paper in json.loads(capsys.readouterr().out)["papers"]}
+    assert found["Migrating birds"][0]["field"] == "abstract"
+    assert found["Robots"] == []

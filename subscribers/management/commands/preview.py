@@ -39,7 +39,7 @@ class Command(PaperboyCommand):
         now = timezone.now()
         trending = scores(papers.values(), now.date(), listed, growth(papers, None, now), votes_by_field(now.date()))
         totals, matcher = {pk: score.total for pk, score in trending.items()}, Matcher(list(papers.values()))
-        candidates = Candidates(build_index(papers.values()), totals, matcher.match, matcher.nearest)
+        candidates = Candidates(build_index(papers.values()), totals, matcher.match, matcher.prove)
         (selection,) = select_all(candidates, [Reader(wishes, Preferences(paper_count=options["limit"]))])
         return Result(_data(selection, papers), _lines(selection, papers))
 
