@@ -7,10 +7,10 @@ import numpy as np
 import numpy.typing as npt
 
 from papers.index import KEYWORDS, NONE, PaperIndex
-from papers.phrases import Longs, Phrases, ranges, runs, within
+from papers.phrases import Longs, Phrases, distinct, ranges, runs, within
 from papers.standing import Reading
 
-AT_ONCE = 4_000_000  # sentences that are looked at together
+AT_ONCE = 200_000  # sentences that are looked at together: what a processor's cache holds
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,15 +26,18 @@ class Held:
     bits: npt.NDArray[np.uint8]
 
 
-def gathered(index: PaperIndex, phrases: Phrases, readings: Sequence[Reading]) -> Longs:
-    """Return ``phrase * len(index) + row`` of each phrase whose words are gathered in a paper, ascending.
+def gathered(index: PaperIndex, phrases: Phrases, which: Longs, readings: Sequence[Reading]) -> Longs:
+    """Return ``phrase * len(index) + row`` of those phrases whose words are gathered in a paper, ascending.
 
-    ``readings`` are those that ``as_words`` gives for the words.
+    ``which`` are the phrases in question; ``readings`` those that ``as_words`` gives for the words.
     """
-    words, number = _words(index, phrases)
+    is_asked = np.zeros(len(phrases), dtype=np.bool_)
+    is_asked[which] = True
+    content = phrases.content[is_asked[phrases.phrase[phrases.content]]]
+    words, number = _words(index, phrases, content)
     held = _held(index, phrases, words, readings)
     count = np.diff(held.first)[number]
-    phrase = phrases.phrase[phrases.content]
+    phrase = phrases.phrase[content]
     order = np.lexsort((count, phrase))  # the rarest word of each phrase first
     number, first = number[order], ranges(phrase, len(phrases))
     found = [_together(held, number, first, some) for some in _blocks(first, count[order])]
@@ -46,8 +49,8 @@ def _each_once(keys: Longs) -> Longs:
     return keys[runs(keys)]
 
 
-def _words(index: PaperIndex, phrases: Phrases) -> tuple[Longs, Longs]:
-    """Return the distinct words, int64[w, 3], and which of them each content word of the phrases is.
+def _words(index: PaperIndex, phrases: Phrases, content: Longs) -> tuple[Longs, Longs]:
+    """Return the distinct words, int64[w, 3], and which of them each word at the places ``content`` is.
 
     A word's columns are its number and those in the vocabulary of what it is joined with the word
     before and after, NONE where the papers hold nothing such.
@@ -58,7 +61,7 @@ def _words(index: PaperIndex, phrases: Phrases) -> tuple[Longs, Longs]:
     columns[places + 1, 1] = joined
     columns[places, 2] = joined
     base = len(index.vocabulary) + 1
-    columns = columns[phrases.content]
+    columns = columns[content]
     keys = (columns[:, 0] * base + columns[:, 1] + 1) * base + columns[:, 2] + 1
     _, kept, number = np.unique(keys, return_index=True, return_inverse=True)
     return columns[kept], number.reshape(-1)
@@ -72,7 +75,7 @@ def _held(index: PaperIndex, phrases: Phrases, words: Longs, readings: Sequence[
     keys = [reading.word[prose] * segments + index.segment[prose] for reading in readings]
     known = np.where(index.terms[prose] == NONE, NONE, index.terms[prose].astype(np.int64) + count)
     keys.append(known * segments + index.segment[prose])
-    of_all = np.unique(np.concatenate(keys))
+    of_all = distinct(np.concatenate(keys))
     of_all = of_all[of_all >= 0]
     first = ranges(of_all // segments, count + len(index.vocabulary))
     found = []
@@ -80,7 +83,7 @@ def _held(index: PaperIndex, phrases: Phrases, words: Longs, readings: Sequence[
         has_one = np.flatnonzero(words[:, column] != NONE)
         owner, places = within(first, words[has_one, column] + (count if column else 0))
         found.append(has_one[owner] * segments + of_all[places] % segments)
-    merged = np.unique(np.concatenate(found))
+    merged = distinct(np.concatenate(found))
     word, segment = np.divmod(merged, segments)
     bits = np.zeros((len(words), segments // 8 + 1), dtype=np.uint8)
     np.bitwise_or.at(bits, (word, segment >> 3), (1 << (segment & 7)).astype(np.uint8))

@@ -14,7 +14,7 @@ from papers.fields import rows_with
 from papers.index import PaperIndex
 from papers.likeness import THRESHOLD, Profile, closeness
 from papers.okapi import Floats
-from papers.phrases import Longs, ends, ranges, runs, within
+from papers.phrases import Longs, distinct, ends, ranges, runs, within
 from papers.query import Alternative, Field, Query, Words
 from papers.relevance import Asked
 
@@ -86,6 +86,9 @@ def _matches(
 # Parts ------------------------------------------------------------------------------------------
 
 
+KINDS = 4  # topics, phrases, fields, likes
+
+
 @dataclass(slots=True)
 class Parts:
     """What q queries are made of, each once, numbered kind after kind in the order of the first four.
@@ -107,29 +110,42 @@ class Parts:
     @classmethod
     def of(cls, queries: Sequence[Query]) -> "Parts":
         parts = cls()
-        sides = [(number, parts._number(side)) for number, query in enumerate(queries) for side in query.alternatives]
-        without = [(number, parts._excluded(part)) for number, query in enumerate(queries) for part in query.exclusions]
-        starts = np.cumsum([0, len(parts.topics), len(parts.phrases), len(parts.fields)])
-        flat = np.array([part for _, side in sides for part in side], dtype=np.int64).reshape(-1, 2)
-        parts.query = np.array([number for number, _ in sides], dtype=np.int64)
-        parts.first = ends([len(side) for _, side in sides])
-        parts.parts = starts[flat[:, 0]] + flat[:, 1]
-        pairs = np.array([(number, *part) for number, part in without], dtype=np.int64).reshape(-1, 3)
-        parts.without = np.stack([pairs[:, 0], starts[pairs[:, 1]] + pairs[:, 2]], axis=1)
+        owners: list[int] = []
+        flat: list[int] = []
+        lengths: list[int] = []
+        without: list[tuple[int, int]] = []
+        for number, query in enumerate(queries):
+            for side in query.alternatives:
+                before = len(flat)
+                parts._number(side, flat)
+                owners.append(number)
+                lengths.append(len(flat) - before)
+            without += [(number, parts._excluded(part)) for part in query.exclusions]
+        parts.query = np.array(owners, dtype=np.int64)
+        parts.first = ends(lengths)
+        parts.parts = parts._numbered(np.array(flat, dtype=np.int64))
+        parts.without = np.array(without, dtype=np.int64).reshape(-1, 2)
+        parts.without[:, 1] = parts._numbered(parts.without[:, 1])
         return parts
 
-    def _number(self, side: Alternative) -> list[tuple[int, int]]:
-        """Return the kind of each part and its number in its kind."""
-        found = [(0, self.topics.setdefault(words, len(self.topics))) for words in side.topics]
-        found += [(1, self.phrases.setdefault(words, len(self.phrases))) for words in side.phrases]
-        found += [(2, self.fields.setdefault(part, len(self.fields))) for part in side.fields]
-        found += [(3, self.likes.setdefault(paper, len(self.likes))) for paper in side.like]
-        return found
+    def _number(self, side: Alternative, flat: list[int]) -> None:
+        """Append the parts: the number of each in its kind, times the number of kinds, plus the kind."""
+        flat += [KINDS * self.topics.setdefault(words, len(self.topics)) for words in side.topics]
+        if side.phrases or side.fields or side.like:
+            flat += [KINDS * self.phrases.setdefault(words, len(self.phrases)) + 1 for words in side.phrases]
+            flat += [KINDS * self.fields.setdefault(part, len(self.fields)) + 2 for part in side.fields]
+            flat += [KINDS * self.likes.setdefault(paper, len(self.likes)) + 3 for paper in side.like]
 
-    def _excluded(self, part: Words | Field) -> tuple[int, int]:
+    def _excluded(self, part: Words | Field) -> int:
         if isinstance(part, Field):
-            return 2, self.fields.setdefault(part, len(self.fields))
-        return 0, self.topics.setdefault(part, len(self.topics))
+            return KINDS * self.fields.setdefault(part, len(self.fields)) + 2
+        return KINDS * self.topics.setdefault(part, len(self.topics))
+
+    def _numbered(self, appended: Longs) -> Longs:
+        """Return the numbers of the parts among all, kind after kind."""
+        starts = np.cumsum([0, len(self.topics), len(self.phrases), len(self.fields)])
+        number, kind = np.divmod(appended, KINDS)
+        return starts[kind] + number
 
     @property
     def count(self) -> int:
@@ -213,7 +229,7 @@ def _rarity(held: Longs, rows: int) -> Floats:
 def _excluded(parts: Parts, standing: Longs, rows: int) -> Longs:
     """Return the pairs of a query and a paper in which something stands that the query excludes, ascending."""
     owner, places = within(ranges(standing // rows, parts.count), parts.without[:, 1])
-    return np.unique(parts.without[owner, 0] * rows + standing[places] % rows)
+    return distinct(parts.without[owner, 0] * rows + standing[places] % rows)
 
 
 def _without(found: Found, excluded: Longs) -> Found:

@@ -34,6 +34,12 @@ def ranges(numbers: Longs, count: int) -> Longs:
     return np.searchsorted(numbers, np.arange(count + 1)).astype(np.int64)
 
 
+def distinct(keys: Longs) -> Longs:
+    """Return the distinct keys, ascending; ``np.unique`` hashes, which takes several times as long as sorting."""
+    keys = np.sort(keys)
+    return keys[runs(keys)]
+
+
 def runs(keys: Longs) -> Longs:
     """Return the places at which another of the sorted ``keys`` begins."""
     return np.flatnonzero(np.concatenate([np.ones(min(len(keys), 1), dtype=np.bool_), np.diff(keys) != 0]))
@@ -59,10 +65,6 @@ class Phrases:
 
     def __len__(self) -> int:
         return len(self.first) - 1
-
-    def until(self, count: int) -> "Phrases":
-        """Return the first ``count`` phrases, with the same numbers of words."""
-        return Phrases(self.names, self.words[: self.first[count]], self.first[: count + 1])
 
     @cached_property
     def lengths(self) -> Longs:

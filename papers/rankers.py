@@ -16,7 +16,7 @@ from papers.okapi import stem
 from papers.query import Alternative, Query, Words, plain_topic
 from papers.text import tokens
 
-AT_ONCE = 32  # queries; each may have a score for every paper
+AT_ONCE = 500_000  # scores, of which each query may have one for every paper
 
 
 class Ranker(Protocol):
@@ -33,8 +33,9 @@ class Product:
         self._index = PaperIndex(documents)
 
     def rank(self, texts: Sequence[str]) -> Iterator[list[int]]:
-        for start in range(0, len(texts), AT_ONCE):
-            topics = [Query((Alternative(topics=(plain_topic(text),)),)) for text in texts[start : start + AT_ONCE]]
+        at_once = AT_ONCE // max(len(self._index), 1) + 1
+        for start in range(0, len(texts), at_once):
+            topics = [Query((Alternative(topics=(plain_topic(text),)),)) for text in texts[start : start + at_once]]
             found = related(self._index, topics)
             for first, end in pairwise(found.indptr.tolist()):
                 best = np.lexsort((found.rows[first:end], -found.scores[first:end]))

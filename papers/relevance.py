@@ -11,7 +11,7 @@ from papers.acronyms import near_forms
 from papers.gathering import gathered
 from papers.index import PaperIndex
 from papers.okapi import Floats, stem
-from papers.phrases import Longs, Phrases, ends, ranges, runs, within
+from papers.phrases import Longs, Phrases, distinct, ends, ranges, runs, within
 from papers.query import Words
 from papers.standing import as_words, occurrences
 from papers.text import STOP_WORDS
@@ -37,7 +37,7 @@ from papers.text import STOP_WORDS
 WEIGHTS = {"phrase": 1.0, "okapi": 0.45, "pairs": 0.1}
 SATURATION = 1.0
 LENGTH = 0.5
-AT_ONCE = 1_000_000  # pairs of a line and a paper
+AT_ONCE = 500_000  # pairs of a line and a paper
 LEAST = 1e-3  # of an answer that holds its words only as other words: `multimodal` for `multi modal`
 
 
@@ -70,7 +70,7 @@ class Asked:
 
     def _places(self, line: Longs, start: Longs) -> tuple[Longs, Longs]:
         """Return the lines and where they stand; forms that begin at one place count once."""
-        line, place = np.divmod(np.unique(line * len(self.index.terms) + start), len(self.index.terms))
+        line, place = np.divmod(distinct(line * len(self.index.terms) + start), len(self.index.terms))
         return line, place
 
     def _rows_at(self, places: Longs) -> Longs:
@@ -79,14 +79,16 @@ class Asked:
     @cached_property
     def answers(self) -> Longs:
         """``line * n + row`` of the papers that answer, ascending: a line stands, or a topic's words are gathered."""
-        form, row = np.divmod(gathered(self.index, self._forms.whole, self._readings), self._rows)
+        form, row = np.divmod(
+            gathered(self.index, self._forms.phrases, self._forms.scattered, self._readings), self._rows
+        )
         owner, line = self._forms.lines_of(form)
         keys = (line * self._rows + row[owner])[line < self._topic_count]
-        return np.union1d(self.standing, keys)
+        return distinct(np.concatenate([self.standing, keys]))
 
     def scored(self, *, only_answers: bool) -> Scored:
         """Return the scores of all answers, or of all papers that hold a content word of a line as well."""
-        keys = self.answers if only_answers else np.union1d(self.answers, self._holding())
+        keys = self.answers if only_answers else distinct(np.concatenate([self.answers, self._holding()]))
         line, row = np.divmod(keys, self._rows)
         phrase = self._saturated(_looked_up(keys, self.standing, self._often), row)
         parts = {"phrase": phrase, "okapi": self._okapi(line, row), "pairs": self._pairs(line, row, phrase)}
@@ -146,7 +148,7 @@ class Asked:
         okapi, (_, stems) = self.index.okapi, self._stems
         is_topic = self._stem_lines < self._topic_count
         owner, places = within(okapi.first, stems[is_topic])
-        return np.unique(self._stem_lines[is_topic][owner] * self._rows + okapi.rows[places])
+        return distinct(self._stem_lines[is_topic][owner] * self._rows + okapi.rows[places])
 
 
 def _counted(keys: Longs) -> tuple[Longs, Longs]:
@@ -166,7 +168,8 @@ def _looked_up(keys: Longs, known: Longs, values: Longs) -> Floats:
 class Forms:
     """All that is looked for: lines, the near forms of topics, and pairs of neighbours, each once.
 
-    ``phrases`` are all of them, ``whole`` without the pairs that are nothing else; ``own`` int64[l] is
+    ``phrases`` are all of them, ``scattered`` those whose words may
+    be gathered instead: near forms of several words; ``own`` int64[l] is
     the form of each line as it is written. ``pairs``: where each line's begin and end, and their forms.
     """
 
@@ -184,7 +187,7 @@ class Forms:
             np.array([pair for several in pairs for pair in several], dtype=np.int64),
         )
         self.phrases = Phrases.of(list(forms))
-        self.whole = self.phrases.until(whole)
+        self.scattered: Longs = np.flatnonzero((self.phrases.lengths > 1) & (np.arange(len(forms)) < whole))
         table = np.array(owners, dtype=np.int64).reshape(-1, 2)
         table = table[np.argsort(table[:, 0], kind="stable")]
         self._lines, self._first = table[:, 1], ranges(table[:, 0], len(forms))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from papers.index import NONE, SHORTEST_HALF, PaperIndex
-from papers.phrases import Longs, Phrases
+from papers.phrases import Longs, Phrases, distinct
 from papers.text import STOP_WORDS
 
 
@@ -162,7 +162,7 @@ def _step(trie: Trie, reading: Reading, node: Longs, start: Longs, end: Longs) -
 def _once(node: Longs, start: Longs, end: Longs) -> Reached:
     """Return each of them once and in order: else what is joined and parted at every word would never end."""
     width = int((end - start).max(initial=0)) + 1
-    keys = np.unique((node * (int(start.max(initial=0)) + 1) + start) * width + end - start)
+    keys = distinct((node * (int(start.max(initial=0)) + 1) + start) * width + end - start)
     rest, wide = np.divmod(keys, width)
     node, start = np.divmod(rest, int(start.max(initial=0)) + 1)
     return node, start, start + wide

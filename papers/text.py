@@ -20,10 +20,18 @@ HYPHENS = "-\u2010\u2011\u2012\u2013\u2212\ufe63\uff0d"
 
 STOP_WORDS = frozenset(
     {
-        "a", "an", "and", "are", "as", "at", "be", "by", "can", "for", "from", "has", "have", "how", "in",
-        "into", "is", "it", "its", "no", "not", "of", "on", "or", "our", "that", "the", "their", "this", "to",
-        "toward", "towards", "using", "via", "vs", "was", "we", "were", "what", "when", "which", "who", "why",
-        "with", "within", "without", "you", "your",
+        "a", "about", "above", "after", "again", "against", "all", "also", "although", "am", "among", "an", "and",
+        "any", "are", "as", "at", "be", "because", "been", "before", "being", "below", "between", "both", "but", "by",
+        "can", "cannot", "could", "d", "did", "do", "doe", "does", "doing", "done", "down", "during", "each", "either",
+        "else", "ever", "every", "few", "for", "from", "further", "had", "has", "have", "having", "he", "hence", "her",
+        "here", "him", "his", "how", "however", "i", "if", "in", "into", "is", "it", "its", "itself", "just", "ll",
+        "many", "may", "me", "might", "more", "most", "much", "must", "my", "neither", "no", "nor", "not", "of", "off",
+        "on", "once", "only", "or", "other", "ought", "our", "out", "over", "per", "re", "same", "shall", "she",
+        "should", "since", "so", "some", "such", "than", "that", "the", "their", "them", "themselves", "then", "there",
+        "therefore", "these", "they", "this", "those", "though", "through", "thus", "to", "too", "toward", "towards",
+        "under", "unless", "until", "up", "upon", "us", "using", "ve", "very", "via", "vs", "was", "we", "were",
+        "what", "when", "where", "whether", "which", "while", "who", "whom", "whose", "why", "will", "with", "within",
+        "without", "would", "yet", "you", "your",
     }
 )  # fmt: skip
 

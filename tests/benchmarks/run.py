@@ -20,6 +20,7 @@ from tests.conftest import POSTGRES_URL, ROOT, shared_data
 BENCHMARKS = {
     "ingest": ("sqlite", "postgresql"),
     "due": ("",),
+    "matching": ("",),
     "body": ("sqlite",),
     "planning": ("postgresql",),
     "delivery": ("postgresql",),
