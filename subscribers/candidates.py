@@ -1,7 +1,7 @@
 """The papers that some digests choose from, and what each distinct interest finds among them, matched once."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,9 @@ from subscribers.fanout import Board, Floats, Integers, Lines
 from subscribers.sketches import WordVectors
 
 MOST_ROWS = 50_000_000  # that are kept of the interests' lines, 300 MB; beyond, all are forgotten and matched anew
+
+# Reading one takes longer than matching it; a process meets the same ones in every edition and span.
+_read = lru_cache(maxsize=300_000)(parse_canonical)
 
 Match = Callable[[PaperIndex, Sequence[Query]], Matches]
 Prove = Callable[[Document, Query], Evidence | None]
@@ -59,10 +62,10 @@ class Candidates:
         if len(self._answers) + len(self._hides) > MOST_ROWS:
             self.forget()
         if new := self._answers.unknown(interests):
-            matches = self._match(self.index, [parse_canonical(canonical) for canonical in new])
+            matches = self._match(self.index, [_read(canonical) for canonical in new])
             self._answers.add(new, matches.indptr, self._row_of[matches.rows], matches.scores)
         if new := self._hides.unknown(mutes):
-            hidden = hide(self.index, [parse_canonical(canonical) for canonical in new])
+            hidden = hide(self.index, [_read(canonical) for canonical in new])
             self._hides.add(new, hidden.indptr, self._row_of[hidden.rows])
         return self._answers.number, self._hides.number
 
@@ -78,7 +81,7 @@ class Candidates:
         """Return where one can see that a paper answers a query; None where no text shows it."""
         key = (canonical, row)
         if key not in self._proofs:
-            self._proofs[key] = self._prove(self.index.documents[self.ids[row]], parse_canonical(canonical))
+            self._proofs[key] = self._prove(self.index.documents[self.ids[row]], _read(canonical))
         return self._proofs[key]
 
     @cached_property
