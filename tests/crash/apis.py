@@ -30,7 +30,8 @@ class Taken:
 
     @property
     def is_refused(self) -> bool:
-        return self.treatment.answer == "refused"
+        """Whether it is not taken where others of its call are."""
+        return not self.treatment.is_taken
 
 
 class Api:
@@ -53,11 +54,11 @@ class Api:
     def said(self, asked: Any, taken: Sequence[Taken]) -> tuple[int, Any]:
         """Return the status and the body of an answer; a list is answered mail by mail."""
         answer = taken[0].treatment.answer
-        if answer not in {"", "refused", *BROKEN}:
-            return STATUS[answer], {"message": answer}
-        if all(each.is_refused for each in taken) and not isinstance(asked, list):
-            return STATUS["refused"], {"message": REFUSAL}
-        return 200, self.good(asked, taken)
+        if answer == "refused" and not isinstance(asked, list):
+            return STATUS[answer], {"message": REFUSAL}
+        if answer in {"", "refused", *BROKEN}:
+            return 200, self.good(asked, taken)
+        return STATUS[answer], {"message": answer}
 
     def good(self, asked: Any, taken: Sequence[Taken]) -> Any:
         """Return the answer to mails that were taken, but for those that are refused."""

@@ -39,14 +39,17 @@ class Setup:
     mails: int = 60  # in each scene
     chunk_size: int = 10
     lease_s: int = 5
-    has_keys: bool = False
     has_web: bool = False
     # How long the sink takes to answer: long enough to be killed in.
     answers_in_s: tuple[float, float] = (0.01, 0.04)
 
     @property
+    def has_keys(self) -> bool:
+        return self.provider in {"resend", "brevo"}
+
+    @property
     def name(self) -> str:
-        return f"{self.provider} {'keys' if self.has_keys else self.policy}"
+        return f"{self.provider}, {'keys' if self.has_keys else self.policy}"
 
 
 def environment(folder: Path, setup: Setup) -> dict[str, str]:
@@ -197,7 +200,7 @@ class Machine:
             if process.running.poll() is not None:
                 process.running = self._popen(process.command)
 
-    def until(self, what: Callable[[], object], why: str) -> None:
+    def until(self, what: Callable[[], object], why: str, patience_s: float = PATIENCE_S) -> None:
         """Wait for a condition while the processes are kept running; raises ``TimeoutError`` with the logs."""
 
         def look() -> object:
@@ -205,7 +208,7 @@ class Machine:
             return what()
 
         try:
-            servers.until(look, why)
+            servers.until(look, why, patience_s)
         except TimeoutError as error:
             raise TimeoutError(f"{self.setup.name}: {error}\n{self.log()[-3000:]}") from None
 
@@ -275,6 +278,17 @@ class Machine:
             list(addresses),
         )
         return [Row(*row) for row in found]
+
+    def open_ends(self) -> str:
+        """Return the rows of what is not over yet, for a message."""
+        queries = (
+            "SELECT id, state, unit, chunk_id, error FROM newsletter_delivery WHERE state = ANY(%s)",
+            "SELECT * FROM newsletter_chunk WHERE owner <> ''",
+            "SELECT * FROM newsletter_unitkey",
+            "SELECT * FROM newsletter_providerstate",
+        )
+        found = [self.sql(query, *([[*OPEN, "unknown"]] if "%s" in query else [])) for query in queries]
+        return "\n".join(str(row) for rows in found for row in rows[:5])
 
     def record(self) -> list[dict[str, Any]]:
         """Return what the sink wrote down so far; a line that is being written is left out."""

@@ -30,12 +30,13 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Handed:
-    """A mail of one call as the sink saw it; ``answer`` is '' for a good one, ``stored`` says whether it took it."""
+    """A mail of one call as the sink saw it; ``stored`` says whether it took it, ``answer`` is '' for a good one."""
 
     address: str
     call: int
     stored: bool = True
     answer: str = ""
+    refused: bool = False
     opaque_id: str = ""
     provider_message_id: str = ""
 
@@ -88,8 +89,8 @@ def judge(
         *(f"{mail.address} was sent to and not due" for mail in handed if mail.address not in set(due)),
         *(f"{row.address} {fault}" for row in rows for fault in _row(row, by_address[row.address], left)),
         *_events(rows, events or {}),
-        *_unknown(rows, by_address, rules),
-        *_twice(handed, stored, rules),
+        *_unknown(rows, by_address, rules, _excused(rows, handed, left)),
+        *_twice(handed, stored, rules, _excused(rows, handed, left)),
     ]
     count = Counter("accepted" if row.state in WENT else row.state for row in rows)
     return Verdict(
@@ -131,7 +132,7 @@ def _row(row: Row, mails: Sequence[Handed], left: Collection[str]) -> Iterable[s
         yield f"is {row.state}, and the sink never took the mail"
     if row.state in {"skipped", "failed"} and stored:
         yield f"is {row.state}, and the sink took the mail"
-    if row.state == "failed" and not any(mail.answer == "refused" for mail in mails):
+    if row.state == "failed" and not any(mail.refused for mail in mails):
         yield f"failed, and the sink never refused the mail: {row.error}"
     if row.state == "skipped" and row.address not in left:
         yield f"is skipped as {row.reason}, and never left"
@@ -149,21 +150,35 @@ def _events(rows: Sequence[Row], events: Mapping[str, Collection[str]]) -> Itera
             yield f"{row.address} is {row.state}, and was reported as {wanted}"
 
 
-def _unknown(rows: Sequence[Row], by_address: Mapping[str, Sequence[Handed]], rules: Rules) -> Iterable[str]:
-    """Yield more unknown units than there are deaths and answers that explain them; none are allowed but by hold."""
+def _excused(rows: Sequence[Row], handed: Sequence[Handed], left: Collection[str]) -> set[str]:
+    """Return who was in a unit with a reader who left: such a call must not be made again, even under its key."""
+    units = {row.unit for row in rows if row.address in left}
+    calls = {mail.call for mail in handed if mail.address in left}
+    return {row.address for row in rows if row.unit in units} | {mail.address for mail in handed if mail.call in calls}
+
+
+def _unknown(
+    rows: Sequence[Row], by_address: Mapping[str, Sequence[Handed]], rules: Rules, excused: Collection[str]
+) -> Iterable[str]:
+    """Yield unknown rows where none may be, else more unknown units than deaths and unclear answers explain."""
     unknown = [row for row in rows if row.state == "unknown"]
-    if rules.policy == "resend" or rules.has_keys:
+    if rules.policy == "resend":
         yield from (f"{row.address} is unknown, and should have been sent again" for row in unknown)
+        return
+    if rules.has_keys:
+        certain = [row.address for row in unknown if row.address not in excused]
+        yield from (f"{address} is unknown, and had a key" for address in certain)
         return
     unexplained = {row.unit for row in unknown if not any(mail.answer in AMBIGUOUS for mail in by_address[row.address])}
     if len(unexplained) > rules.interrupted:
         yield f"{len(unexplained)} units are unknown after {rules.interrupted} deaths"
 
 
-def _twice(handed: Sequence[Handed], stored: Counter[str], rules: Rules) -> Iterable[str]:
+def _twice(handed: Sequence[Handed], stored: Counter[str], rules: Rules, excused: Collection[str]) -> Iterable[str]:
     """Yield who got a mail twice, where nobody may, and more units twice than deaths and answers explain."""
     repeated = {address for address, n in stored.items() if n > 1}
     if rules.policy == "hold" or rules.has_keys:
+        repeated -= set(excused) if rules.policy == "resend" else set()
         yield from (f"{address} got {stored[address]} mails" for address in sorted(repeated))
         return
     seen: set[str] = set()

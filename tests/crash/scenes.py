@@ -21,6 +21,9 @@ BAD_DAY = (
 )
 
 
+LONG_PATIENCE_S = 240.0  # a provider on a bad day is given one mail at a time
+
+
 @dataclass(slots=True)
 class Scene:
     """Some readers who are due while something is done to the machine."""
@@ -45,14 +48,15 @@ class Scene:
         self.machine.until(is_reached, f"{self.name}: {share:.0%} of the mails")
 
     def is_over(self) -> bool:
-        """Say whether everybody has an outcome and no worker holds a chunk; what waits is let go on."""
+        """Say whether everybody has an outcome, no worker holds a chunk and no call waits; what waits is let go on."""
         machine = self.machine
         machine.let_time_pass()
         rows = machine.rows(self.addresses)
         is_open = {*OPEN, *(["unknown"] if machine.setup.policy == "resend" else [])}
         if len(rows) < len(self.addresses) or any(row.state in is_open for row in rows):
             return False
-        return machine.sql("SELECT count(*) FROM newsletter_chunk WHERE owner <> ''") == [(0,)]
+        busy = "SELECT id FROM newsletter_chunk WHERE owner <> '' UNION ALL SELECT id FROM newsletter_unitkey"
+        return not machine.sql(busy)
 
 
 Step = Callable[[Scene], None]
@@ -81,9 +85,9 @@ def play(machine: Machine, act: Act, count: int) -> Scene:
             for step, share in zip(steps, shares, strict=True):
                 scene.reach(share)
                 step(scene)
-            machine.until(scene.is_over, f"{act.name}: an outcome for everybody")
+            machine.until(scene.is_over, f"{act.name}: an outcome for everybody", LONG_PATIENCE_S)
         except TimeoutError as error:
-            scene.problems.append(str(error))
+            scene.problems.append(f"{error}\n{machine.open_ends()}")
     return scene
 
 

@@ -22,12 +22,12 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def until(what: Callable[[], object], why: str) -> None:
+def until(what: Callable[[], object], why: str, patience_s: float = PATIENCE_S) -> None:
     """Wait for a condition; raises ``TimeoutError`` that says what was waited for."""
-    ends = time.monotonic() + PATIENCE_S
+    ends = time.monotonic() + patience_s
     while not what():
         if time.monotonic() > ends:
-            raise TimeoutError(f"{why} did not come about within {PATIENCE_S:.0f} s")
+            raise TimeoutError(f"{why} did not come about within {patience_s:.0f} s")
         time.sleep(0.03)
 
 

@@ -15,7 +15,7 @@ CHUNK_LEASE_S = int(os.environ["CRASH_LEASE_S"])
 EMAIL_TIMEOUT = CHUNK_LEASE_S // 2
 ANYMAIL = ANYMAIL | {"REQUESTS_TIMEOUT": EMAIL_TIMEOUT}
 
-PROVIDER_PAUSE_S = 1
+PROVIDER_PAUSE_S = KEY_REPEAT_S = 1
 
 CELERY_BEAT_SCHEDULE = {
     stage: {"task": f"newsletter.tasks.{stage}", "schedule": 1.0, "options": {"expires": 10}}

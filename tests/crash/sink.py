@@ -55,19 +55,18 @@ class Book:
             treatment, call = self.plan.treatment(first, self.attempts[first]), next(self.calls)
         if treatment.answer == "error" and not can_err:
             treatment = replace(treatment, answer="reset")
-        taken = [Taken(mail, self._of(mail, treatment), uuid.uuid4().hex) for mail in mails]
-        if is_all_or_none and any(each.is_refused for each in taken):
-            taken = [
-                replace(each, treatment=replace(each.treatment, answer="refused", is_taken=False)) for each in taken
-            ]
-        self.write({"call": call} | as_line(each) for each in taken)
+        nobody = {mail.address for mail in mails if self.plan.refuses(mail.address)}
+        if is_all_or_none and nobody:
+            # It looks at the addresses first.
+            nobody, treatment = {mail.address for mail in mails}, replace(treatment, answer="")
+        # Nobody's mailbox takes a mail, whatever is said of the whole unit.
+        not_taken = replace(treatment, answer=treatment.answer or "refused", is_taken=False)
+        of = {mail.address: not_taken if mail.address in nobody else treatment for mail in mails}
+        taken = [Taken(mail, of[mail.address], uuid.uuid4().hex) for mail in mails]
+        self.write({"call": call, "refused": each.mail.address in nobody} | as_line(each) for each in taken)
         for each in taken:
             self._report(each)
         return taken
-
-    def _of(self, mail: Mail, treatment: Treatment) -> Treatment:
-        is_refused = not treatment.answer and self.plan.refuses(mail.address)
-        return replace(treatment, answer="refused", is_taken=False) if is_refused else treatment
 
     def write(self, lines: Any) -> None:
         """Append the lines to the disk, in one piece."""
@@ -174,7 +173,7 @@ class HttpHandler(BaseHTTPRequestHandler):
         taken = self.book.take(mails, is_all_or_none=api.is_all_or_none)
         status, said = api.said(asked, taken)
         if key and any(each.treatment.is_taken for each in taken):
-            self.book.answers[key] = (digest, said)
+            self.book.answers[key] = (digest, api.good(asked, taken))
         treatment = taken[0].treatment
         if treatment.answer in BROKEN:
             return self._break(treatment, json.dumps(said).encode())

@@ -6,7 +6,7 @@ from tests.crash.oracle import Handed, Row, Rules, judge
 
 A, B = "a@example.org", "b@example.org"
 HOLD, RESEND = Rules(), Rules(policy="resend")
-KEYS = Rules(policy="resend", has_keys=True)
+KEYS = Rules(has_keys=True)
 KILLED = Rules(interrupted=1)
 
 
@@ -40,7 +40,7 @@ def test_a_mail_for_everybody_is_no_problem():
         ([sent()], [mail(), mail(call=2)], RESEND, "1 units went twice after 0 deaths and 0 unclear answers"),
         ([sent(state="unknown")], [mail()], HOLD, "1 units are unknown after 0 deaths"),
         ([sent(state="unknown")], [mail()], RESEND, f"{A} is unknown, and should have been sent again"),
-        ([sent(state="unknown")], [mail()], KEYS, f"{A} is unknown, and should have been sent again"),
+        ([sent(state="unknown")], [mail(answer="reset")], KEYS, f"{A} is unknown, and had a key"),
         ([sent()], [mail(opaque_id="other")], HOLD, f"{A} got a mail with another id than its row's"),
         (
             [sent(provider_message_id="p2")],
@@ -67,7 +67,7 @@ def test_what_is_wrong_is_said(rows, handed, rules, problem):
 
 
 def test_a_row_without_a_reason_or_an_error_explains_nothing():
-    refused = [mail(stored=False, answer="refused")]
+    refused = [mail(stored=False, refused=True)]
 
     assert judge([A], [sent(state="failed")], refused, HOLD).problems == (f"{A} failed without an error",)
     assert judge([A], [sent(state="skipped")], [], HOLD, left=[A]).problems == (f"{A} is skipped without a reason",)
@@ -77,7 +77,7 @@ def test_a_row_without_a_reason_or_an_error_explains_nothing():
 @pytest.mark.parametrize("state", ["failed", "skipped"])
 def test_a_mail_that_went_to_a_reader_whose_row_denies_it_is_found(state):
     row = sent(state=state, reason="unsubscribed" * (state == "skipped"), error="no" * (state == "failed"))
-    handed = [mail(stored=False, answer="refused"), mail(call=2)]
+    handed = [mail(stored=False, refused=True), mail(call=2)]
 
     assert judge([A], [row], handed, HOLD, left=[A]).problems == (f"{A} is {state}, and the sink took the mail",)
 
@@ -91,7 +91,7 @@ def test_a_mail_that_went_to_a_reader_whose_row_denies_it_is_found(state):
         ([sent(state="unknown")], [mail(stored=False, answer="hang")], HOLD),
         ([sent()], [mail(), mail(call=2)], Rules(policy="resend", interrupted=1)),
         ([sent()], [mail(answer="error"), mail(call=2)], RESEND),
-        ([sent(state="failed", error="no")], [mail(stored=False, answer="refused")], HOLD),
+        ([sent(state="failed", error="no")], [mail(stored=False, refused=True)], HOLD),
     ],
 )
 def test_what_a_death_or_an_unclear_answer_explains_is_let_pass(rows, handed, rules):
@@ -132,3 +132,19 @@ def test_the_last_word_of_the_provider_is_the_state(state, reported, is_right):
     verdict = judge([A], [sent(state=state)], [mail()], HOLD, events={A: reported})
 
     assert (verdict.problems == ()) == is_right
+
+
+def test_a_call_with_a_reader_who_left_stays_unknown_in_spite_of_its_key():
+    unknown = [sent(state="unknown"), sent(B, state="unknown")]
+    apart = [sent(state="unknown"), sent(B, state="skipped", reason="unsubscribed", unit="u2")]
+
+    assert judge([A, B], unknown, [mail(answer="reset"), mail(B, answer="reset")], KEYS, left=[B]).problems == ()
+    assert judge([A, B], unknown, [], KEYS, left=[B]).problems == ()
+    assert judge([A, B], apart, [mail(answer="reset")], KEYS, left=[B]).problems == (f"{A} is unknown, and had a key",)
+
+
+def test_a_call_with_a_reader_who_left_may_go_twice_only_by_the_policy():
+    rows, handed = [sent(), sent(B)], [mail(), mail(B), mail(call=2)]
+
+    assert judge([A, B], rows, handed, KEYS, left=[B]).problems == (f"{A} got 2 mails",)
+    assert judge([A, B], rows, handed, Rules("resend", has_keys=True), left=[B]).problems == ()
