@@ -2,6 +2,7 @@
 
 import json
 import random
+import resource
 import subprocess
 import sys
 import time
@@ -23,6 +24,7 @@ from tests.benchmarks.sinks import Sinks
 from tests.conftest import ROOT
 
 MAILS = {"small": 500, "full": 5000}
+LASTING = {"small": 0, "full": 100_000}  # mails by which a worker's memory is looked at
 PLAIN_SHARE = 10  # the dear ways send a tenth of the mails
 
 
@@ -47,6 +49,18 @@ class Figure:
     cpu_us: float
     peer_cpu_us: float
     mails_a_second: float
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """The most memory that a worker had by a fifth of its mails, and by the end, in MB."""
+
+    name: str
+    size: str
+    peer: str
+    peer_version: str
+    early_mb: float
+    late_mb: float
 
 
 def timed(work: Callable[[], object], mails: int) -> Cost:
@@ -173,10 +187,25 @@ def measured(size: str, sinks: Sinks, chunks: list[int], edition: Any) -> dict[s
                 costs["batch"].append(timed(lambda: deliver(chunks), mails))
                 start_again()
             costs["django-newsletter"].append(submit())
-    expected = {"smtp": ROUNDS * (2 * few + mails), "http": ROUNDS * mails}
+    lasting = LASTING[size] // mails * mails
+    with batch:
+        watch_memory(chunks, mails, lasting)
+    expected = {"smtp": ROUNDS * (2 * few + mails), "http": ROUNDS * mails + lasting}
     if sinks.taken() != expected:
         raise RuntimeError(f"the sinks took {sinks.taken()}, not {expected}")
     return costs
+
+
+def watch_memory(chunks: list[int], mails: int, lasting: int) -> None:
+    peaks = []
+    for _ in range(lasting // mails):
+        deliver(chunks)
+        start_again()
+        peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    if peaks:
+        early, late = peaks[len(peaks) // 5 - 1], peaks[-1]
+        size = f"{lasting} mails in batches"
+        report(Memory("worker memory", size, "a fifth of the mails", "same code", early, late))
 
 
 def tell(size: str, costs: dict[str, list[Cost]]) -> None:
