@@ -96,6 +96,7 @@ def frame_context(digest: Digest) -> dict[str, object]:
     context = emails.frame(digest.subject, digest.preheader, footer=(*digest.checked, digest.why_you_get_this))
     context |= {name: Fixed(context[name]) for name in ("site_name", "site_url", "postal_address")}
     return context | {
+        "pixel_url": digest.pixel_url,
         "links": tuple([Link(Fixed(link.label), link.url) for link in digest.links]),
         "is_sample": digest.is_sample,
         "digest": {name: getattr(digest, name) for name in _FIELDS} | {"sections": _open_sections(digest)},

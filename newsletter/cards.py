@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple, TypedDict
 from urllib.parse import urlsplit
 
+from django.conf import settings
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
@@ -57,6 +58,7 @@ class WhyLine(NamedTuple):
 class Card:
     """A paper as every mail of an edition shows it; ``url`` and every link are http or https.
 
+    Where clicks are counted, they go on from the mail's own address, and ``is_counted`` says so.
     ``chance`` says of a second chance how the paper took off.
     """
 
@@ -71,6 +73,7 @@ class Card:
     summary: str
     links: tuple[Link, ...]
     chance: str = ""
+    is_counted: bool = False
 
 
 class Entry(NamedTuple):
@@ -98,17 +101,21 @@ def card(paper: Paper, list_date: dt.date, upvotes: int | None, gained: int = 0)
 
     ``upvotes`` are those at the edition's closing, ``gained`` those of the 24 hours before it.
     """
+    found = addresses(paper)
+    if settings.TRACK_CLICKS:
+        found = _counted(paper, found)
     return Card(
         arxiv_id=paper.arxiv_id,
         title=_short(paper.title, TITLE_LENGTH),
-        url=paper.abstract_url or _own_page(paper),
+        url=found["abstract"],
         authors=_authors(paper.authors),
         organisation=readable(paper.organisation),
         list_date=list_date,
         upvotes=upvotes,
         gained=gained,
         summary=_summary(paper),
-        links=_links(paper),
+        links=_links(found),
+        is_counted=settings.TRACK_CLICKS,
     )
 
 
@@ -168,14 +175,25 @@ def _own_page(paper: Paper) -> str:
     return tokens.link("papers:paper", paper.arxiv_id)
 
 
-def _links(paper: Paper) -> tuple[Link, ...]:
-    links = [
-        Link(_("Abstract"), paper.abstract_url or _own_page(paper)),
-        Link(_("PDF"), paper.pdf_url),
-        Link(_("Code"), paper.code_url),
-        Link(_("Project page"), paper.project_url),
-    ]
-    return tuple(link for link in links if _is_web(link.url))
+def addresses(paper: Paper) -> dict[str, str]:
+    """Return where a mail may lead to from a paper, by what the address of a counted click calls it."""
+    found = {
+        "abstract": paper.abstract_url or _own_page(paper),
+        "pdf": paper.pdf_url,
+        "code": paper.code_url,
+        "project": paper.project_url,
+    }
+    return {key: url for key, url in found.items() if _is_web(url)}
+
+
+def _links(addresses: Mapping[str, str]) -> tuple[Link, ...]:
+    labels = {"abstract": _("Abstract"), "pdf": _("PDF"), "code": _("Code"), "project": _("Project page")}
+    return tuple(Link(labels[key], url) for key, url in addresses.items())
+
+
+def _counted(paper: Paper, addresses: Mapping[str, str]) -> dict[str, str]:
+    """Return the addresses behind which a click is noted, from the mail's own address on."""
+    return {key: f"to/{paper.arxiv_id}/{key}" for key in addresses}
 
 
 def _is_web(url: str) -> bool:

@@ -52,6 +52,7 @@ class Digest:
     welcome: str
     links: tuple[Link, ...]
     mail_url: str
+    pixel_url: str
     preferences_url: str
     unsubscribe_url: str
     is_sample: bool
@@ -146,7 +147,7 @@ def digest(delivery: Delivery, of: Material | None = None) -> Digest:
         date=delivery.local_date,
         coverage=said,
         sections=sections,
-        checked=tuple(filter(None, [_counts(picks, language), *span.checked])),
+        checked=tuple(filter(None, [_counts(picks, language), *span.checked, _what_is_learnt()])),
         why_you_get_this=_why(reader.frequency, reader.hour, reader.timezone, settings.SITE_NAME, language),
         welcome=words.welcome if picks.counts.get("is_first") else "",
         links=(
@@ -156,6 +157,7 @@ def digest(delivery: Delivery, of: Material | None = None) -> Digest:
             Link(words.unsubscribe, unsubscribe_url),
         ),
         mail_url=mail_url,
+        pixel_url=tokens.token_link("opened", delivery.token) if settings.TRACK_OPENS else "",
         preferences_url=preferences_url,
         unsubscribe_url=unsubscribe_url,
         is_sample=not of.samples.isdisjoint(picks.paper_ids),
@@ -305,3 +307,14 @@ def _why(frequency: str, hour: int, zone: str, site: str, _language: str) -> str
     }[Subscriber.Frequency(frequency)]
     said = _("You get this mail because you subscribed to %(site)s: %(often)s at %(hour)02d:00, %(zone)s time.")
     return said % {"site": site, "often": often, "hour": hour, "zone": zone}
+
+
+def _what_is_learnt() -> str:
+    """Return what the footer says of what the operator learns from the mail; '' for nothing."""
+    if settings.TRACK_OPENS and settings.TRACK_CLICKS:
+        return _("Whoever runs this site learns when this mail is opened and which of its papers you follow.")
+    if settings.TRACK_OPENS:
+        return _("Whoever runs this site learns when this mail is opened.")
+    if settings.TRACK_CLICKS:
+        return _("Whoever runs this site learns which papers of this mail you follow.")
+    return ""

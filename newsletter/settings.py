@@ -226,6 +226,10 @@ EMAIL_FALLBACK_RATE_PER_DAY = env.int("EMAIL_FALLBACK_RATE_PER_DAY", default=0)
 # How long a provider that takes nobody's mails is left alone before one mail tries; doubled each time.
 PROVIDER_PAUSE_S = 60
 
+# What is learnt of readers, which every mail then says: that it was opened, which papers were followed.
+TRACK_OPENS = env.bool("TRACK_OPENS", default=False)
+TRACK_CLICKS = env.bool("TRACK_CLICKS", default=False)
+
 # What becomes of a mail that may have gone, where no key tells: `hold` (not sent again; the operator
 # has a button) or `resend` (once more, which may be twice).
 UNKNOWN_DELIVERIES = env.str("UNKNOWN_DELIVERIES", default="hold")

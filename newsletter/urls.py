@@ -16,6 +16,8 @@ urlpatterns = [
     re_path(
         r"^m/(?P<token>[\w-]+)/(?P<direction>more|less)/(?P<arxiv_id>[\w./-]+)$", views.like_paper, name="like_paper"
     ),
+    re_path(r"^m/(?P<token>[\w-]+)/to/(?P<arxiv_id>[\w./-]+)/(?P<key>[a-z]+)$", views.follow_link, name="follow_link"),
+    path("m/<str:token>/open.gif", views.opened, name="opened"),
     path("m/<str:token>/mute/<int:number>", views.mute_interest, name="mute_interest"),
     path("m/<str:token>/mute", views.mute_word, name="mute_word"),
     path("m/<str:token>/preferences", views.preferences, name="preferences"),

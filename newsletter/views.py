@@ -13,14 +13,14 @@ from django.core.paginator import Paginator
 from django.db import DatabaseError, connection
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, JsonResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.functional import SimpleLazyObject
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST, require_safe
 
-from newsletter import messages, rendering, steering
+from newsletter import messages, rendering, steering, tracking
 from newsletter.models import Delivery
 from papers.models import Paper
 from subscribers import signup
@@ -182,6 +182,26 @@ def digest(request: HttpRequest, token: str) -> HttpResponse:
     if found is None:
         return _unknown(request)
     return HttpResponse(messages.message(found).alternatives[0][0])
+
+
+@require_safe
+@reader_pages.private
+def follow_link(request: HttpRequest, token: str, arxiv_id: str, key: str) -> HttpResponse:
+    """Lead to what a link of a mail names, of what is stored with the paper; a click is noted if that is on."""
+    delivery = _composed().filter(token=token).first()
+    url = tracking.clicked(delivery, arxiv_id, key) if delivery else ""
+    return redirect(url) if url else _unknown(request)
+
+
+@require_safe
+@reader_pages.private
+def opened(request: HttpRequest, token: str) -> HttpResponse:
+    """Answer with one point, and note that the mail was opened if that is on."""
+    delivery = _composed().filter(token=token).first()
+    if delivery is None:
+        return _unknown(request)
+    tracking.opened(delivery)
+    return HttpResponse(tracking.POINT, content_type="image/gif")
 
 
 @require_safe

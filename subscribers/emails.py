@@ -157,6 +157,7 @@ def frame(
         "footer_lines": footer,
         "links": links,
         "is_sample": False,
+        "pixel_url": "",
     }
 
 
