@@ -1,7 +1,6 @@
 """A paper as a mail shows it."""
 
 import datetime as dt
-import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple, TypedDict
@@ -12,6 +11,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from newsletter.languages import number
+from newsletter.shortening import short, size, within
 from papers.models import Paper
 from papers.text import readable
 from subscribers import tokens
@@ -21,7 +21,17 @@ from subscribers.emails import Link
 TITLE_LENGTH, NAME_LENGTH, SUMMARY_LENGTH, EVIDENCE_LENGTH = 300, 80, 320, 300
 NAMED_AUTHORS = 3
 _INVISIBLE = dict.fromkeys(
-    [*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)],
+    [
+        *range(0x20),
+        *range(0x7F, 0xA0),
+        0x61C,
+        0x2028,
+        0x2029,
+        0x200E,
+        0x200F,
+        *range(0x202A, 0x202F),
+        *range(0x2066, 0x206A),
+    ],
     " ",
 )
 
@@ -106,7 +116,7 @@ def card(paper: Paper, list_date: dt.date, upvotes: int | None, gained: int = 0)
         found = _counted(paper, found)
     return Card(
         arxiv_id=paper.arxiv_id,
-        title=_short(paper.title, TITLE_LENGTH),
+        title=short(paper.title, TITLE_LENGTH),
         url=found["abstract"],
         authors=_authors(paper.authors),
         organisation=readable(paper.organisation),
@@ -164,7 +174,7 @@ def _excerpt(text: str, marks: Sequence[Sequence[int]]) -> tuple[str, list[tuple
     first = min((start for start, _ in marks), default=0)
     start = text.find(" ", max(0, first - EVIDENCE_LENGTH // 3)) + 1 if first > EVIDENCE_LENGTH // 3 else 0
     start = min(start, first)
-    cut = _short(text[start:], EVIDENCE_LENGTH)
+    cut = short(text[start:], EVIDENCE_LENGTH)
     before = "…" if start else ""
     shift, end = start - len(before), len(before) + len(cut)
     inside = [(max(a - shift, 0), min(b - shift, end)) for a, b in marks if start <= a < start + len(cut)]
@@ -207,7 +217,7 @@ def _is_web(url: str) -> bool:
 
 def _authors(names: Sequence[str]) -> str:
     """Return ``First, Second, Third and 5 more``."""
-    named = ", ".join(_short(name, NAME_LENGTH) for name in names[:NAMED_AUTHORS])
+    named = ", ".join(short(name, NAME_LENGTH) for name in names[:NAMED_AUTHORS])
     others = len(names) - NAMED_AUTHORS
     if others <= 0:
         return named
@@ -220,17 +230,7 @@ def _summary(paper: Paper) -> str:
     end = text.rfind(". ", 0, SUMMARY_LENGTH)
     if len(text) > SUMMARY_LENGTH and end > SUMMARY_LENGTH // 2:
         return text[: end + 1]
-    return _short(text, SUMMARY_LENGTH)
-
-
-def _short(text: str, length: int) -> str:
-    """Return at most ``length`` readable characters, cut between words where there is a gap near the end."""
-    text = readable(text)
-    if len(text) <= length:
-        return text
-    cut = text[: length - 1]
-    words = cut.rpartition(" ")[0]
-    return f"{words if len(words) > length // 2 else cut}…"
+    return short(text, SUMMARY_LENGTH)
 
 
 def _segments(text: str, marks: Iterable[Sequence[int]]) -> tuple[Segment, ...]:
@@ -254,24 +254,20 @@ def _segments(text: str, marks: Iterable[Sequence[int]]) -> tuple[Segment, ...]:
 # Octets as encoded, where a letter beyond ASCII counts up to nine: a mail of 25 such papers stays small.
 SHORT_TITLE, SHORT_AUTHORS, SHORT_ORGANISATION, SHORT_SUMMARY = 250, 90, 60, 120
 SHORT_INTEREST, SHORT_EVIDENCE, LONGEST_URL = 60, 120, 150
-ESCAPED = {"&": 5, "<": 4, ">": 4, '"': 6, "'": 6, "=": 3}
-ELLIPSIS = 9
-ZWJ = "\u200d"
-JOINERS = {ZWJ, "\ufe0e", "\ufe0f"}
 
 
 def compact(entry: Entry) -> Entry:
     """Return an entry that takes little room, whatever a source wrote: one line of evidence, all texts cut."""
     card = entry.card
-    short = replace(
+    shortened = replace(
         card,
-        title=_within(card.title, SHORT_TITLE),
-        authors=_within(card.authors, SHORT_AUTHORS),
-        organisation=_within(card.organisation, SHORT_ORGANISATION),
-        summary=_within(card.summary, SHORT_SUMMARY),
+        title=within(card.title, SHORT_TITLE),
+        authors=within(card.authors, SHORT_AUTHORS),
+        organisation=within(card.organisation, SHORT_ORGANISATION),
+        summary=within(card.summary, SHORT_SUMMARY),
         links=tuple(link for link in card.links if len(link.url) <= LONGEST_URL),
     )
-    return Entry(short, tuple(_short_line(line) for line in entry.why[:1]))
+    return Entry(shortened, tuple(_short_line(line) for line in entry.why[:1]))
 
 
 def _short_line(line: WhyLine) -> WhyLine:
@@ -279,25 +275,9 @@ def _short_line(line: WhyLine) -> WhyLine:
     segments: list[Segment] = []
     room = SHORT_EVIDENCE
     for segment in line.segments:
-        text = _within(segment.text, room)
+        text = within(segment.text, room)
         segments.append(Segment(text, segment.is_marked))
-        room -= _octets(text)
+        room -= size(text)
         if text != segment.text or room <= 0:
             break
-    return WhyLine(_within(line.interest, SHORT_INTEREST), line.place, tuple(segments), line.number)
-
-
-def _within(text: str, octets: int) -> str:
-    """Return ``text`` cut to so many octets as encoded, between words or at least between characters."""
-    if _octets(text) <= octets:
-        return text
-    length = next(n for n in range(len(text), -1, -1) if _octets(text[:n]) + ELLIPSIS <= octets or not n)
-    while length and (unicodedata.combining(text[length]) or text[length] in JOINERS or text[length - 1] == ZWJ):
-        length -= 1
-    words = text[:length].rpartition(" ")[0]
-    return f"{words if len(words) > length // 2 else text[:length]}…"
-
-
-def _octets(text: str) -> int:
-    """Return the size of a text in HTML in quoted-printable, but for soft line breaks."""
-    return sum(ESCAPED.get(c) or (1 if c.isascii() else 3 * len(c.encode())) for c in text)
+    return WhyLine(within(line.interest, SHORT_INTEREST), line.place, tuple(segments), line.number)

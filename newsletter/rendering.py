@@ -16,6 +16,7 @@ from newsletter import coverage, slots
 from newsletter.cards import PLACES, Card, Entry, card, took_off, why_line
 from newsletter.languages import number
 from newsletter.models import Delivery, DeliveryPicks, Edition, EditionPaper
+from newsletter.shortening import short
 from papers.models import Listing, Paper
 from subscribers import tokens
 from subscribers.emails import Link
@@ -218,7 +219,7 @@ def _sections(picks: DeliveryPicks, card_of: Callable[[int], Card], words: Words
 def _subject(titles: Sequence[str], editions: Sequence[Edition]) -> str:
     if not titles:
         return _("No new papers yet: %(source)s could not be read") % {"source": _failed(editions)}
-    first = _cut(titles[0], SUBJECT_LENGTH)
+    first = short(titles[0], SUBJECT_LENGTH)
     others = len(titles) - 1
     if not others:
         return first
@@ -231,11 +232,7 @@ def _preheader(said: str, titles: Sequence[str], words: Words) -> str:
     text = f"{said} {words.also % {'titles': others}}" if others else said
     if len(text) < SHORTEST_PREHEADER:
         text += " " + _("With the reason why it was picked for you.")
-    return _cut(text, LONGEST_PREHEADER)
-
-
-def _cut(text: str, length: int) -> str:
-    return text if len(text) <= length else f"{text[: length - 1].rstrip()}…"
+    return short(text, LONGEST_PREHEADER)
 
 
 def _lengths(sections: Sequence[Section]) -> tuple[int, int]:

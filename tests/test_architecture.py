@@ -49,6 +49,7 @@ PURE = {
     "subscribers.selection",
     "subscribers.sketches",
     "newsletter.schedule",
+    "newsletter.shortening",
 }
 IMPURE_IMPORTS = ("django.db", "django.conf", "django.apps", "django.contrib", "django.utils.timezone", "os")
 CLOCK = re.compile(r"(.*\.)?(now|today|utcnow|localdate|localtime)|time\.\w+")
