@@ -7,6 +7,7 @@ import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.core.cache import cache
@@ -90,6 +91,31 @@ def _fresh_cache() -> Iterator[None]:
     cache.clear()
     yield
     cache.clear()
+
+
+@pytest.fixture
+def outbox(settings: Any, tmp_path: Path) -> None:
+    """A production instance's addresses, and a folder that its mails are written into."""
+    settings.PUBLIC_URL = "https://papers.example.org"
+    settings.DEFAULT_FROM_EMAIL = "Paperboy <digest@papers.example.org>"
+    settings.SERVICE_FROM_EMAIL = "Paperboy <hello@papers.example.org>"
+    settings.POSTAL_ADDRESS = "1 Example Street, Exampleton"
+    settings.HUGGINGFACE_URL = "http://127.0.0.1:9"
+    settings.EMAIL_BACKEND = "newsletter.providers.OutboxBackend"
+    settings.EMAIL_FILE_PATH = tmp_path / "outbox"
+
+
+MAILS: dict[str, bytes] = {}
+
+
+@pytest.fixture
+def mails(db: None, outbox: None) -> dict[str, bytes]:
+    """One of every mail; made once in a process, for no test changes them."""
+    from tests.specimens import every_mail  # noqa: PLC0415 - Django must be set up first
+
+    if not MAILS:
+        MAILS.update(every_mail())
+    return MAILS
 
 
 @pytest.fixture(scope="session")

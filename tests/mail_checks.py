@@ -4,7 +4,7 @@ import json
 import os
 import re
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -27,9 +27,9 @@ CHROMIUM_ARGS = [
 CLIENTS = ["gmail.*", "outlook.*", "apple-mail.*", "yahoo.*", "thunderbird.*"]
 DOIUSE_EMAIL = """
 const { doIUseEmail } = require("@jsx-email/doiuse-email");
-const html = require("fs").readFileSync(0, "utf8");
-const found = doIUseEmail(html, { emailClients: process.argv.slice(1) });
-console.log(JSON.stringify(found.errors || []));
+const pages = JSON.parse(require("fs").readFileSync(0, "utf8"));
+const found = pages.map((html) => doIUseEmail(html, { emailClients: process.argv.slice(1) }).errors || []);
+console.log(JSON.stringify(found.flat()));
 """
 # Rules about landmarks: a mail is shown inside the page of a mail program, which has them.
 NOT_FOR_MAILS = ["region", "landmark-one-main"]
@@ -87,10 +87,15 @@ def html_errors(pages: Mapping[str, str], folder: Path) -> list[str]:
     ]
 
 
-def unsupported(html: str) -> set[tuple[str, str]]:
+def unsupported(pages: Collection[str]) -> set[tuple[str, str]]:
     """Return ``(what, client)`` for all that a mail program is known not to support, by caniemail's data."""
     checked = subprocess.run(
-        ["node", "-e", DOIUSE_EMAIL, *CLIENTS], input=html, cwd=NPM, capture_output=True, text=True, check=True
+        ["node", "-e", DOIUSE_EMAIL, *CLIENTS],
+        input=json.dumps(list(pages)),
+        cwd=NPM,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     pairs = [re.fullmatch(r"`(.+)` is not supported by `(.+)`", error) for error in json.loads(checked.stdout)]
     assert all(pairs), checked.stdout
