@@ -33,6 +33,8 @@ logger = logging.getLogger(__name__)
 MOMENT_S, STEP_S = 0.2, 0.5
 PATIENCE_S = LEASE.total_seconds() / 2
 
+HELD_UP = Outcome("unsent", error="the worker was held up beyond its lease; nothing was sent")
+
 Composed = list[tuple[Delivery, Prepared]]
 
 
@@ -168,8 +170,7 @@ class _Worker:
 
     def _hand_over(self, mails: Sequence[Prepared], name: str, line: Line) -> Sequence[Outcome]:
         if self.lease.is_over():
-            held_up = Outcome("unsent", error="the worker was held up beyond its lease; nothing was sent")
-            return [held_up] * len(mails)
+            return [HELD_UP] * len(mails)
         return line.carrier.hand_over(mails, name)
 
     def _may_go_on(self, done: Done) -> bool:
@@ -224,8 +225,10 @@ class _Worker:
         if not self.ledger.commit(lambda: self._mark_all(unknown, key.name)):
             return self._may_forget(key, unknown)
         said = self._hand_over(mails, key.name, line)
-        # Whatever this call came to, the one before it may have been taken.
-        answered = [outcome if outcome.kind in {"accepted", "failed"} else _still_unknown(outcome) for outcome in said]
+        # Whatever this call came to, the one before it may have been taken; but not where the provider
+        # refuses what it says, which is the same to the byte.
+        tells = {"accepted", "failed", "unsent"}
+        answered = [each if each.kind in tells and each is not HELD_UP else _still_unknown(each) for each in said]
         self.ledger.unsettled = Done(Unit(key.name, deliveries, answered, self.clock()), line, said)
         self.ledger.settle()
         return not is_useless(said)

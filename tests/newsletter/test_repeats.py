@@ -91,6 +91,18 @@ def test_a_repetition_that_is_not_taken_proves_nothing_about_the_first_call():
     assert provider.mails == story.addresses()
 
 
+def test_a_repetition_that_is_refused_whole_says_the_same_of_the_first_call():
+    provider = Keyed(4, "killed before", Outcome("unsent", error="422: no such mailbox"))
+    story = Story(provider)
+    story.work()
+
+    story.work(LEASE + SECOND)
+
+    assert story.states() == ["accepted"] * 4
+    assert provider.keys[0] == provider.keys[1] != provider.keys[2]
+    assert provider.mails == story.addresses()
+
+
 def left(story: Story) -> None:
     Subscriber.objects.filter(pk=story.deliveries[1].subscriber_id).update(
         state="unsubscribed", unsubscribed_at=story.now
