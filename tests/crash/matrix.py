@@ -110,6 +110,8 @@ SHORT: tuple[Story, ...] = (
     (Setup(mails=24, chunk_size=4), scenes.SHORT[:2]),
     (Setup(mails=24, chunk_size=4), scenes.SHORT[2:4]),
     (Setup(mails=24, chunk_size=4, has_web=True), scenes.SHORT[4:]),
+    (Setup("resend", mails=48, chunk_size=6, answers_in_s=SLOW_S), scenes.SHORT[:1]),
+    (Setup("postmark", "resend", mails=48, chunk_size=6, answers_in_s=SLOW_S), scenes.SHORT[:1]),
 )
 
 
