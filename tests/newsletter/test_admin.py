@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from newsletter import proofs, tick
 from newsletter.models import Chunk, Delivery, DeliveryEvent, Edition, Proof
+from subscribers.models import Interest
 from tests.factories import make_delivery, make_digest, make_edition, make_paper, make_subscriber
 
 pytestmark = pytest.mark.django_db
@@ -294,7 +295,7 @@ def test_an_operator_without_an_address_is_told(admin_client, edition):
 
 def test_a_test_that_cannot_be_made_says_why(edition, mailoutbox):
     reader = make_subscriber(email="operator@example.org", interests=("robots",))
-    reader.follows.update(wording='"never closed')
+    Interest.objects.update(canonical='"never closed')
     proof = proofs.ask(edition, reader.email)
 
     tick.mail(timezone.now())

@@ -61,7 +61,7 @@ def test_the_page_asks_with_one_button_and_masks_the_address(client):
     reader = make_subscriber(email="ada.lovelace@example.org")
     text = client.get(f"/u/{reader.unsubscribe_token}").content.decode()
 
-    assert text.count("<button") == 1
+    assert text.partition("<main")[2].count("<button") == 1
     assert "lovelace" not in text
     assert "a…@example.org" in text
 
@@ -102,7 +102,7 @@ def test_undo_asks_on_get(client):
     reader = make_subscriber()
     link = undo_link(client.post(f"/u/{reader.unsubscribe_token}"))
 
-    assert client.get(link).content.decode().count("<button") == 1
+    assert client.get(link).text.partition("<main")[2].count("<button") == 1
     assert client.head(link).status_code == 200
 
     reader.refresh_from_db()

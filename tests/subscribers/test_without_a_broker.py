@@ -124,7 +124,7 @@ def test_a_worker_is_told_the_mails_id_and_nothing_else(settings, monkeypatch):
     wait_until_published()
 
     try:
-        (note,) = client.lrange(f"{prefix}celery", 0, -1)
+        (note,) = client.lrange(f"{prefix}service", 0, -1)
     finally:
         client.delete(*client.keys(f"{prefix}*") or ["none"])
         client.close()
