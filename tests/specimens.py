@@ -65,7 +65,7 @@ def _next_day(folder: Path) -> dict[str, bytes]:
     EditionPaper.objects.filter(edition=before).update(upvotes=6)
     today = Edition.objects.get(date=tomorrow - DAY)
     edition = make_edition(tomorrow, papers=new, coverage=_coverage(tomorrow, new=len(new)))
-    EditionPaper.objects.filter(edition=edition).update(gained=12)
+    EditionPaper.objects.filter(edition=edition, upvotes__gt=12).update(gained=12)
     EditionPaper.objects.create(
         edition=edition, paper=late, role="earlier", new_on=before.date, takes_off=True, score=9, upvotes=94, rank=99
     )
@@ -86,7 +86,13 @@ def _real_papers(date: dt.date) -> tuple[tuple[Paper, ...], Paper]:
         fields = {name: value for name, value in asdict(record).items() if hasattr(Paper, name) and value}
         links = {"code_url": f"https://github.com/example/{number}", "project_url": f"https://example.org/{number}"}
         fields |= {"arxiv_id": f"2607.{number:05d}", "is_sample": False, **links}
-        found.append(make_paper(**fields | {name: list(v) for name, v in fields.items() if isinstance(v, tuple)}))
+        found.append(
+            make_paper(
+                **fields
+                | {"list_date": date - (5 if number == 1 else 1) * DAY}
+                | {name: list(v) for name, v in fields.items() if isinstance(v, tuple)}
+            )
+        )
     return tuple(found[1:]), found[0]
 
 
