@@ -54,6 +54,15 @@ def follow_of(reader: Subscriber, wording: str) -> Follow | None:
     return reader.follows.select_related("interest").filter(interest__canonical=canonical).first()
 
 
+def can_hide(wording: str) -> bool:
+    """Whether what ``wording`` asks for can be a mute; what is like a paper cannot."""
+    try:
+        query.parse_mute(wording)
+    except query.QueryError:
+        return False
+    return True
+
+
 def standing(reader: Subscriber, wording: str) -> str:
     """Return ``starred``, ``followed``, ``muted`` or ``nothing``: what ``wording`` is to the reader now."""
     found = follow_of(reader, wording)
@@ -76,9 +85,11 @@ def vote(reader: Subscriber, paper: Paper, asked: Mapping[str, str], behind: Col
 def change(reader: Subscriber, wording: str, asked: Mapping[str, str]) -> str:
     """Do what the page of an interest or a word asks for: ``mute``, ``stop``, or ``undo`` as it was before.
 
-    Returns what was done, or ``full`` where the reader has no room for one more mute.
+    Returns what was done, nothing where it can be no mute, or ``full`` where the reader has no room for one more.
     """
     wanted = asked.get("do", "mute")
+    if wanted not in {"stop", "undo"} and not can_hide(wording):
+        return ""
     try:
         if wanted == "stop" or (wanted == "undo" and asked.get("was") == "nothing"):
             interests.unfollow(reader, wording)

@@ -164,6 +164,7 @@ def _change(request: HttpRequest, delivery: Delivery, wording: str) -> HttpRespo
         "wording": wording,
         "was": steering.standing(reader, wording),
         "effect": steering.effect(reader, wording),
+        "can_hide": steering.can_hide(wording),
         "done": steering.change(reader, wording, request.POST) if request.method == "POST" else "",
     }
     return render(request, "newsletter/steer_interest.html", context)

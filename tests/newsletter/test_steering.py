@@ -174,3 +174,23 @@ def test_nobody_steers_for_a_reader_who_left(client, delivery):
 
 def test_an_unknown_token_steers_nothing(client, delivery):
     assert client.post("/m/unheard-of/more/2607.00001", {"do": "vote"}).status_code == 404
+
+
+def test_an_interest_in_what_is_like_a_paper_can_be_left_but_hides_nothing(client, delivery):
+    follow(delivery.subscriber, "like:2607.00001")
+    delivery.picks.details[0]["why"][0]["interest"] = "like:2607.00001"
+    delivery.picks.save()
+    address = f"/m/{delivery.token}/mute/1"
+    assert delivery.picks.interests[0] == "like:2607.00001"
+
+    asked = client.get(address).text
+    muted = client.post(address, {"do": "mute"})
+
+    assert "Stop following" in asked
+    assert 'value="mute"' not in asked
+    assert muted.status_code == 200
+    assert follows()["like:2607.00001"] == "followed"
+
+    client.post(address, {"do": "stop"})
+
+    assert "like:2607.00001" not in follows()
