@@ -111,10 +111,9 @@ def parse_mute(text: str) -> Query:
     """Return what ``text`` hides; likeness is a matter of degree, so nothing is hidden by it."""
     query = parse(text)
     if any(side.like for side in query.alternatives):
-        where = re.search(r"like:", text, re.IGNORECASE)
         raise QueryError(
             _("Nothing is hidden because it is like a paper. Write the words that you do not want to see."),
-            where.start() if where else 0,
+            next(piece.position for piece in pieces(text) if piece.field == "like"),
         )
     return query
 

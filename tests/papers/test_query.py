@@ -332,6 +332,9 @@ def test_nothing_is_hidden_by_likeness():
         parse_mute("arms OR Like:2401.12345")
 
     assert caught.value.position == 8
+    with pytest.raises(QueryError) as caught:
+        parse_mute('"dislike: why" like:2401.12345')
+    assert caught.value.position == 15
     assert parse_mute("arms -cat:cs") == parse("arms -cat:cs")
 
 
