@@ -36,7 +36,7 @@ def kept(encoder: Encoder, papers: Sequence[Paper]) -> Vectors:
     """Return float32[n, d]: the papers' vectors in their order, zeros where there is none yet."""
     rows = PaperVector.objects.filter(encoder=encoder.name, paper__in=[paper.pk for paper in papers])
     found = {paper: unpacked(bytes(vector)) for paper, vector in rows.values_list("paper", "vector")}
-    none = encoder.encode([""])[0]
+    none = np.zeros(encoder.encode([]).shape[1])  # an empty text has a vector where a model marks its beginning
     return np.array([found.get(paper.pk, none) for paper in papers], dtype=np.float32).reshape(-1, len(none))
 
 

@@ -3,10 +3,12 @@
 import json
 
 import pytest
+from tokenizers import Tokenizer
+from tokenizers.processors import TemplateProcessing
 
 from papers import meaning, vectors
 from papers.archive import document
-from papers.encoders import WordLlamaEncoder
+from papers.encoders import OnnxEncoder, WordLlamaEncoder
 from papers.ingest import ingest
 from papers.models import PaperVector
 from tests.factories import make_daily_item, make_paper
@@ -49,6 +51,17 @@ def test_what_is_missing_is_made_when_it_is_asked_for(wordllama, django_assert_n
     with django_assert_num_queries(2):
         assert vectors.vectors_of(wordllama, papers) == pytest.approx(found)
     assert vectors.vectors_of(wordllama, []).shape == (0, 256)
+
+
+def test_a_paper_without_a_vector_is_close_to_nothing_whatever_a_model_says_of_an_empty_text(tmp_path):
+    make_model(tmp_path)
+    tokenizer = Tokenizer.from_file(str(tmp_path / "tokenizer.json"))
+    tokenizer.post_processor = TemplateProcessing(single="robot $A", special_tokens=[("robot", 1)])
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    encoder = OnnxEncoder(tmp_path)
+    assert encoder.encode([""]).any()
+
+    assert vectors.kept(encoder, [make_paper()]).tolist() == [[0, 0, 0]]
 
 
 def test_a_new_text_has_a_new_vector_and_new_votes_have_none(wordllama):
