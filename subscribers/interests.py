@@ -49,13 +49,15 @@ def replace_follows(
 ) -> set[str]:
     """Make these the reader's follows, in this order; ``starred`` names wordings of ``interests``.
 
-    Of two wordings of one query the first stays, and a mute goes before an interest. The weight
-    of a query that stays is kept. Returns the canonical queries that were given up, for
+    Of two wordings of one query the first stays, starred if either is, and a mute goes before an
+    interest. The weight of a query that stays is kept. Returns the canonical queries that were given up, for
     ``delete_orphans``: a sign-up leaves them, to take no longer for who had interests before.
     Raises as ``follow`` does, and changes nothing then.
     """
     muted = _by_canonical(mutes, is_muted=True)
+    interests = list(interests)
     wanted = _by_canonical(interests) | muted
+    stars = _by_canonical(wording for wording in interests if wording in starred).keys() - muted.keys()
     if len(wanted) > MAX_FOLLOWS:
         raise ValidationError(TOO_MANY)
     with transaction.atomic():
@@ -70,7 +72,7 @@ def replace_follows(
                 wording=wording,
                 weight=weights.get(canonical, 1.0),
                 is_muted=canonical in muted,
-                is_starred=canonical not in muted and wording in starred,
+                is_starred=canonical in stars,
             )
             for canonical, wording in wanted.items()
         )

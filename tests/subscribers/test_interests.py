@@ -83,6 +83,14 @@ def test_replacing_keeps_the_order_the_stars_and_what_was_learnt():
     assert list(rows) == [("agents", 1.0, True, False), ("Graphs", 2.5, False, False), ("surveys", 1.0, False, True)]
 
 
+def test_a_star_on_either_wording_of_a_query_is_a_star():
+    reader = make_subscriber()
+
+    replace_follows(reader, ["robots", "Robot"], [], {"Robot"})
+
+    assert list(reader.follows.values_list("wording", "is_starred")) == [("robots", True)]
+
+
 def test_a_mute_goes_before_an_interest_of_the_same_query():
     reader = make_subscriber()
 
