@@ -28,6 +28,7 @@ BENCHMARKS = {
     "trending": ("",),
     "search": ("sqlite", "postgresql"),
     "readers": ("postgresql",),
+    "taste": ("",),
     "chunk": ("postgresql",),
 }
 
