@@ -1,14 +1,14 @@
 """PaperIndex: the day's papers as arrays of words, ready to be asked what stands where."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
 from papers.okapi import Okapi, stem
-from papers.phrases import Bools, Ints, Longs
-from papers.text import HYPHENS, Token, sentences, tokens
+from papers.phrases import Bools, Ints, Longs, ends, within
+from papers.text import Token, is_tied, sentences, tokens, words
 
 TITLE, ABSTRACT, KEYWORDS = range(3)
 FIELDS = ("title", "abstract", "keywords")
@@ -39,18 +39,21 @@ class Segment:
 
     def has_hyphen_after(self, number: int) -> bool:
         """Whether nothing but a hyphen stands between a token and the next."""
-        between = self.text[self.tokens[number].end : self.tokens[number + 1].start]
-        return len(between) == 1 and between in HYPHENS
+        return is_tied(self.text, self.tokens[number], self.tokens[number + 1])
 
 
 def segments(document: Document) -> Iterator[Segment]:
     """Yield the parts of a paper, the most telling first."""
-    yield Segment("title", document.title, tokens(document.title))
+    for field, text in _texts(document):
+        yield Segment(FIELDS[field], text, tokens(text))
+
+
+def _texts(document: Document) -> Iterator[tuple[int, str]]:
+    yield TITLE, document.title
     for start, end in sentences(document.abstract):
-        sentence = document.abstract[start:end]
-        yield Segment("abstract", sentence, tokens(sentence))
+        yield ABSTRACT, document.abstract[start:end]
     for keyword in document.keywords:
-        yield Segment("keywords", keyword, tokens(keyword))
+        yield KEYWORDS, keyword
 
 
 class PaperIndex:
@@ -72,13 +75,13 @@ class PaperIndex:
         self.documents = {paper: by_id[paper] for paper in sorted(by_id)}
         self.ids: Longs = np.array(list(self.documents), dtype=np.int64)
         self.vocabulary: dict[str, int] = {}
-        terms, acronyms, has_hyphen, lengths, rows, fields = _read(self.documents.values(), self.vocabulary)
-        self.terms: Ints = np.array([*terms, NONE, NONE], dtype=np.int32)
-        self.acronyms: Ints = np.full(len(self.terms), NONE, dtype=np.int32)
-        self.acronyms[list(acronyms)] = list(acronyms.values())
-        self.has_hyphen: Bools = np.zeros(len(terms), dtype=np.bool_)
-        self.has_hyphen[has_hyphen] = True
-        self.segment: Ints = np.repeat(np.arange(len(lengths), dtype=np.int32), np.array(lengths, dtype=np.int64) + 1)
+        chunks, rows, fields = _split(self.documents.values())
+        terms, acronyms, has_hyphen = _words(chunks, self.vocabulary)
+        self.terms: Ints = np.append(terms, [NONE, NONE]).astype(np.int32)
+        self.acronyms: Ints = np.append(acronyms, [NONE, NONE]).astype(np.int32)
+        self.has_hyphen: Bools = has_hyphen
+        is_end = terms == NONE
+        self.segment: Ints = (np.cumsum(is_end) - is_end).astype(np.int32)
         self.row: Ints = np.array(rows, dtype=np.int32)
         self.field: Ints = np.array(fields, dtype=np.int32)
 
@@ -128,27 +131,36 @@ class PaperIndex:
         return keys[order], places[order]
 
 
-def _read(
-    documents: Iterable[Document], vocabulary: dict[str, int]
-) -> tuple[list[int], dict[int, int], list[int], list[int], list[int], list[int]]:
-    """Return the terms at all places, the acronyms and hyphens by place, and each segment's length, row and field."""
-    terms: list[int] = []
-    acronyms: dict[int, int] = {}
-    has_hyphen: list[int] = []
-    lengths: list[int] = []
+END = ""  # of a segment, among chunks
+
+
+def _split(documents: Iterable[Document]) -> tuple[list[str], list[int], list[int]]:
+    """Return what white space parts in all segments, with an END after each, and each segment's row and field."""
+    chunks: list[str] = []
     rows: list[int] = []
     fields: list[int] = []
     for row, document in enumerate(documents):
-        for part in segments(document):
-            start = len(terms)
-            for place, token in enumerate(part.tokens, start):
-                terms.append(vocabulary.setdefault(token.term, len(vocabulary)))
-                if token.acronym:
-                    acronyms[place] = vocabulary.setdefault(token.acronym, len(vocabulary))
-                if place > start and part.has_hyphen_after(place - start - 1):
-                    has_hyphen.append(place - 1)
-            terms.append(NONE)
-            lengths.append(len(part.tokens))
+        for field, text in _texts(document):
+            chunks += text.split()
+            chunks.append(END)
             rows.append(row)
-            fields.append(FIELDS.index(part.field))
-    return terms, acronyms, has_hyphen, lengths, rows, fields
+            fields.append(field)
+    return chunks, rows, fields
+
+
+def _words(chunks: Sequence[str], vocabulary: dict[str, int]) -> tuple[Longs, Longs, Bools]:
+    """Return the terms, the acronyms and the hyphens at all places, and number the words; each chunk is read once."""
+    numbers = {chunk: number for number, chunk in enumerate(dict.fromkeys(chunks))}
+    read: list[tuple[int, int, bool]] = []
+    lengths: list[int] = []
+    for chunk in numbers:
+        before = len(read)
+        for term, acronym, has_hyphen in words(chunk) if chunk != END else ():
+            number = vocabulary.setdefault(term, len(vocabulary))
+            read.append((number, vocabulary.setdefault(acronym, len(vocabulary)) if acronym else NONE, has_hyphen))
+        if chunk == END:
+            read.append((NONE, NONE, False))
+        lengths.append(len(read) - before)
+    table = np.array(read, dtype=np.int64).reshape(-1, 3)
+    _, places = within(ends(lengths), np.fromiter(map(numbers.__getitem__, chunks), np.int64, len(chunks)))
+    return table[places, 0], table[places, 1], table[places, 2] > 0

@@ -17,7 +17,7 @@ from django.utils.translation import gettext as _
 
 from papers.pieces import LONGEST, SHOUTED, Piece, QueryError, pieces
 from papers.records import bare_id
-from papers.text import Token, names, tokens
+from papers.text import Token, fold, names, tokens
 
 __all__ = [
     "LONGEST",
@@ -104,7 +104,20 @@ def parse(text: str) -> Query:
 
 def parse_canonical(text: str) -> Query:
     """Return the query whose canonical form is ``text``; it may be longer than a line."""
-    return _read(text, LONGEST_CANONICAL)
+    return _plain(text) or _read(text, LONGEST_CANONICAL)
+
+
+# Most lines are a few words, in which no sign can mean anything: reading these takes a tenth of the time.
+_PLAIN_WORD = r"(?!(?:AND|NOT|OR)s?\b|[A-Z]{6})[A-Za-z]+"
+_PLAIN_LINE = re.compile(rf"{_PLAIN_WORD}(?: {_PLAIN_WORD})*")
+
+
+def _plain(text: str) -> Query | None:
+    """Return what ``_read`` does, or None where that has to look."""
+    if len(text) > LONGEST or not _PLAIN_LINE.fullmatch(text):
+        return None
+    words = tuple([acronym or term for term, acronym in map(fold, text.split(" "))])
+    return Query((Alternative((words,)),))
 
 
 def parse_mute(text: str) -> Query:

@@ -4,6 +4,7 @@ import re
 import unicodedata
 from collections.abc import Iterator
 from functools import lru_cache
+from itertools import pairwise
 from typing import NamedTuple
 
 from papers.acronyms import mixed_case
@@ -91,6 +92,23 @@ def _token(match: re.Match[str]) -> Token | None:
         return None  # a command of LaTeX
     term, acronym = fold(match["word"])
     return Token(term, *match.span("word"), acronym)
+
+
+@lru_cache(maxsize=100_000)
+def words(chunk: str) -> tuple[tuple[str, str, bool], ...]:
+    """Return the term and the acronym of each word of ``chunk``, and whether a hyphen ties it to the next.
+
+    No word and no hyphen reaches over white space: the words of the chunks of a text are those of the text.
+    """
+    found = tokens(chunk)
+    tied = [*(is_tied(chunk, *pair) for pair in pairwise(found)), False]
+    return tuple((token.term, token.acronym, has_hyphen) for token, has_hyphen in zip(found, tied, strict=False))
+
+
+def is_tied(text: str, token: Token, following: Token) -> bool:
+    """Return whether nothing but a hyphen stands between a token of ``text`` and the next."""
+    between = text[token.end : following.start]
+    return len(between) == 1 and between in HYPHENS
 
 
 def names(text: str) -> tuple[str, ...]:

@@ -180,6 +180,23 @@ PARTS = 'aB "-:SAMs.+éﬁﷺ½‑“'
 FIELDS = ["OR", " OR ", "author:", "cat:cs.CL ", "cat:", "org:", "title:", "like:cs/0112017", ",", '"', "-", " "]
 
 
+CAREFUL = [
+    *("language", "models", "a", "is", "foci", "LLM", "LLMs", "SAM", "LoRA", "kNN", "GPT", "4o", "x", "X", "-x", "é"),
+    *("OR", "ORs", "AND", "NOT", "SHOUTED", "SHOUTs"),
+]
+
+
+@given(st.lists(st.sampled_from(CAREFUL), min_size=1, max_size=6))
+def test_plain_words_are_read_as_canonical_as_they_are_in_any_line(words):
+    try:
+        query = parse(" ".join(words))
+    except QueryError:
+        with pytest.raises(QueryError):
+            parse_canonical(" ".join(words))
+    else:
+        assert parse_canonical(" ".join(words)) == query
+
+
 @given(st.text(st.characters(), max_size=40) | st.lists(st.sampled_from([*PARTS, *FIELDS]), max_size=40).map("".join))
 def test_the_canonical_form_reads_back_as_the_same_query(text):
     try:

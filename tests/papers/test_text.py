@@ -1,12 +1,13 @@
 """What is shown is safe to look at, and words compare as people mean them."""
 
 import unicodedata
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from papers.text import fold, readable, sentences, singular, tokens
+from papers.text import fold, is_tied, readable, sentences, singular, tokens, words
 
 
 def terms(text: str) -> list[str]:
@@ -130,6 +131,17 @@ def test_tokens_of_any_text_stand_in_order_and_fold_to_themselves(text):
         end = token.end
         assert token.term
         assert fold(token.term)[0] == token.term
+
+
+@given(st.text(st.sampled_from("aZs \u00a0\u3000\x1c\u200b\u0301\u00e9.'’-‐5+#\\\"{}_(,LM"), max_size=30) | st.text())
+def test_the_words_between_white_space_are_those_of_the_text(text):
+    found = tokens(text)
+    tied = [is_tied(text, *pair) for pair in pairwise(found)]
+
+    apart = [word for chunk in text.split() for word in words(chunk)]
+
+    assert [(term, acronym) for term, acronym, _ in apart] == [(token.term, token.acronym) for token in found]
+    assert [has_hyphen for _, _, has_hyphen in apart][:-1] == tied
 
 
 def test_a_hostile_text_is_read_in_linear_time():
