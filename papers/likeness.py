@@ -40,12 +40,14 @@ def profile(document: Document) -> Profile:
 
 def closeness(index: PaperIndex, profiles: Sequence[Profile]) -> Floats:
     """Return float64[len(profiles), n]: the cosine of each profile and each paper over TF-IDF, 0 to 1."""
+    cosines = np.empty((len(profiles), len(index)))
+    if not profiles:
+        return cosines
     okapi = index.okapi
     held = np.repeat(np.arange(len(okapi.first) - 1), np.diff(okapi.first))
     is_told = np.array([word not in STOPPED for word in okapi.numbers] + [False], dtype=np.bool_)
     weights = np.where(is_told[held], (1 + np.log(okapi.often)) * okapi.rarity[held], 0.0)
     lengths = np.sqrt(np.bincount(okapi.rows, weights=weights**2, minlength=len(index)))
-    cosines = np.empty((len(profiles), len(index)))
     for number, one in enumerate(profiles):
         cosines[number] = _dots(okapi, weights, one) / np.maximum(lengths * _length(okapi, one), 1e-9)
     return np.minimum(cosines, 1.0)

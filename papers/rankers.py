@@ -11,7 +11,7 @@ import numpy as np
 from papers import meaning
 from papers.encoders import Encoder
 from papers.index import Document, PaperIndex
-from papers.matching import related
+from papers.matching import Matches, related
 from papers.okapi import stem
 from papers.query import Alternative, Query, Words, plain_topic
 from papers.text import tokens
@@ -36,26 +36,27 @@ class Product:
         at_once = AT_ONCE // max(len(self._index), 1) + 1
         for start in range(0, len(texts), at_once):
             topics = [Query((Alternative(topics=(plain_topic(text),)),)) for text in texts[start : start + at_once]]
-            found = related(self._index, topics)
+            found = self._scored(topics)
             for first, end in pairwise(found.indptr.tolist()):
                 best = np.lexsort((found.rows[first:end], -found.scores[first:end]))
                 yield self._index.ids[found.rows[first:end][best]].tolist()
 
+    def _scored(self, topics: Sequence[Query]) -> Matches:
+        return related(self._index, topics)
 
-class ByMeaning:
-    """The product's own reading and scoring of an interest, with an encoder."""
+
+class ByMeaning(Product):
+    """The same with an encoder."""
 
     def __init__(self, documents: Sequence[Document], encoder: Encoder) -> None:
-        self._index, self._encoder = PaperIndex(documents), encoder
-        self._papers = encoder.encode([meaning.text(paper) for paper in documents])
+        super().__init__(documents)
+        self._encoder = encoder
+        papers = [meaning.text(self._index.documents[paper]) for paper in self._index.ids.tolist()]
+        self._papers = encoder.encode(papers)
 
-    def rank(self, texts: Sequence[str]) -> Iterator[list[int]]:
-        for text in texts:
-            words = plain_topic(text)
-            query = Query((Alternative(topics=(words,)),))
-            said = self._encoder.encode(meaning.said(query))
-            found = meaning.ranked(self._index, query, said, self._papers) if words else []
-            yield [paper for paper, _score in found]
+    def _scored(self, topics: Sequence[Query]) -> Matches:
+        said = [self._encoder.encode(meaning.said(topic)) for topic in topics]
+        return meaning.ordered(self._index, topics, said, self._papers)
 
 
 class Phrase:

@@ -1,13 +1,17 @@
 """With an encoder, what is close to a topic answers it too, behind all that answers by words."""
 
+import gzip
+import json
+from itertools import islice
+
 import numpy as np
 import pytest
 
 from papers import meaning, vectors
 from papers.encoders import OnnxEncoder, WordLlamaEncoder, load
 from papers.index import Document, PaperIndex
-from papers.matching import match
-from papers.query import parse
+from papers.matching import Matches, match
+from papers.query import Alternative, Query, parse, plain_topic
 from papers.ranking import ranked
 from papers.search import search
 from tests.factories import make_paper
@@ -25,6 +29,14 @@ DAY = [
 @pytest.fixture
 def encoder(tmp_path):
     return OnnxEncoder(make_model(tmp_path))
+
+
+@pytest.fixture
+def wordllama():
+    """The real one, which is loaded once in a process."""
+    found = load("wordllama", "")
+    assert isinstance(found, WordLlamaEncoder)
+    return found
 
 
 @pytest.fixture
@@ -82,6 +94,41 @@ def test_answers_by_words_stay_above_what_is_only_close(day, encoder):
     assert found.indptr.tolist() == [0, 3]
 
 
+def test_however_low_an_answer_by_words_is_what_is_only_close_is_lower():
+    by_words = Matches(np.array([0, 1, 2, 2]), np.array([0, 0], np.int32), np.array([0.001, 0.9], np.float32))
+    close = Matches(np.array([0, 1, 2, 3]), np.array([1, 1, 1], np.int32), np.array([1.0001] * 3, np.float32))
+
+    found = meaning.joined(by_words, close, 2)
+
+    assert found.scores[1] < found.scores[0] == np.float32(0.001)
+    assert found.scores[3] == found.scores[4] == pytest.approx(meaning.ANSWER_WEIGHT, rel=0.01)
+
+
+@pytest.mark.data
+def test_no_recorded_paper_that_is_only_close_comes_before_one_that_holds_the_words(wordllama, data):
+    folder = data / "relevance" / "hf_ai_keywords"
+    with gzip.open(folder / "corpus.jsonl.gz", "rt") as lines:
+        papers = [json.loads(line) for line in islice(lines, 400)]
+    with (folder / "queries.jsonl").open() as lines:
+        queries = [Query((Alternative((plain_topic(json.loads(line)["text"]),)),)) for line in islice(lines, 300)]
+    index = PaperIndex(Document(number, paper["title"], paper["text"]) for number, paper in enumerate(papers))
+    said = [wordllama.encode(meaning.said(query)) for query in queries]
+    kept = wordllama.encode([meaning.text(document) for document in index.documents.values()])
+    by_words = match(index, queries)
+
+    found = meaning.joined(by_words, meaning.close(index, queries, said, kept, 0.4), len(index))
+
+    mixed = 0
+    for number in range(len(queries)):
+        words = set(by_words.rows[by_words.indptr[number] : by_words.indptr[number + 1]].tolist())
+        line = slice(found.indptr[number], found.indptr[number + 1])
+        best = np.argsort(-found.scores[line], kind="stable")
+        order = [row in words for row in found.rows[line][best].tolist()]
+        assert order == sorted(order, reverse=True)
+        mixed += len(set(order)) == 2
+    assert mixed > 20
+
+
 def test_a_ranking_keeps_the_answers_and_orders_the_rest_by_meaning_too(day, encoder):
     query = parse("robot")
     said, papers = encoder.encode(["robot"]), encoder.encode([meaning.text(document) for document in DAY])
@@ -89,9 +136,25 @@ def test_a_ranking_keeps_the_answers_and_orders_the_rest_by_meaning_too(day, enc
     found = meaning.ranked(day, query, said, papers)
 
     answers = ranked(day, query)
-    assert found[:2] == answers
+    assert dict(found[:2]) == pytest.approx(dict(answers))
+    assert [paper for paper, _score in found[:2]] == [paper for paper, _score in answers]
     assert [paper for paper, _score in found[2:]] == [2, 5, 4]
     assert all(0 < score <= 0.5 for _paper, score in found[2:])
+
+
+def test_many_queries_are_ordered_as_each_of_them_alone(day, encoder):
+    queries = [parse(line) for line in ("robot", '"poem"', "drone OR poem", "nobody -poem", "author:li robot")]
+    said, papers = (
+        [encoder.encode(meaning.said(query)) for query in queries],
+        encoder.encode([meaning.text(document) for document in DAY]),
+    )
+
+    found = meaning.ordered(day, queries, said, papers)
+
+    for number, query in enumerate(queries):
+        line = slice(found.indptr[number], found.indptr[number + 1])
+        alone = dict(meaning.ranked(day, query, said[number], papers))
+        assert dict(zip(day.ids[found.rows[line]].tolist(), found.scores[line].tolist(), strict=True)) == alone
 
 
 def test_the_nearest_sentence_is_shown_unmarked(encoder):
@@ -100,10 +163,7 @@ def test_the_nearest_sentence_is_shown_unmarked(encoder):
     assert (proof.field, proof.text, proof.marks) == ("meaning", "A drone wrote it.", ())
 
 
-def test_the_threshold_is_above_what_unrelated_texts_have(encoder):
-    wordllama = load("wordllama", "")
-    assert isinstance(wordllama, WordLlamaEncoder)
-
+def test_the_threshold_is_above_what_unrelated_texts_have(encoder, wordllama):
     assert vectors.threshold(wordllama) == pytest.approx(0.50, abs=0.02)
     assert vectors.threshold(encoder) == meaning.LOWEST  # it knows no word of the sample
 
