@@ -9,7 +9,7 @@ BLOCKS = {"p", "h1", "h2", "h3", "td", "div"}
 # What stands in the HTML alone: what an inbox shows, the links at the top, which the footer repeats,
 # and the name of the site, with which the footer ends.
 HTML_ALONE = {"preheader", "top", "brand"}
-DOT = " \xa0·\xa0 "
+DOT = "\xa0·\xa0"
 # How the text writes what the HTML shows by a style.
 MARKS = {"hit": "*", "interest": '"'}
 GAP = re.compile(r"[\s,:-]*")
@@ -69,7 +69,7 @@ class Page(HTMLParser):
     def _end(self) -> None:
         words, self._words = "".join(self._words), []
         for part in [] if self._skipped else words.split(DOT):
-            if said := " ".join(part.replace(DOT.strip(" "), "").split()):
+            if said := " ".join(part.split()):
                 self.said.append(Said(said, self._url, self.papers))
 
 

@@ -60,8 +60,7 @@ class Site:
         """Return the newest mail of each reader, by the part of their address before the @."""
         found = {}
         for path in sorted((self.folder / "outbox").glob("*.eml")):
-            mail = message_from_bytes(path.read_bytes(), policy=policy.default)
-            assert isinstance(mail, EmailMessage)
+            mail = read(path)
             found[str(mail["To"]).partition("@")[0]] = mail
         return found
 
@@ -96,6 +95,12 @@ def wait_for(url: str) -> None:
             return
 
 
+def read(path: Path) -> EmailMessage:
+    mail = message_from_bytes(path.read_bytes(), policy=policy.default)
+    assert isinstance(mail, EmailMessage)
+    return mail
+
+
 def body(mail: EmailMessage, kind: str) -> str:
     part = mail.get_body((kind,))
     assert part is not None
@@ -117,11 +122,14 @@ def shoot(page: Page, name: str) -> None:
             page.screenshot(path=SHOTS / f"{name}-{scheme}-{width}.png", full_page=True)
 
 
-def shoot_mails(page: Page, site: Site, names: dict[str, str]) -> None:
-    page.goto("about:blank")  # away from the site, whose policy would forbid a mail's inlined styles
-    for reader, name in names.items():
-        page.set_content(body(site.mails()[reader], "html"))
-        shoot(page, f"mail-{name}")
+def shoot_mails(page: Page, folder: Path) -> None:
+    """Take pictures of one of every mail, made by an instance of its own."""
+    drafts = folder / "specimens"
+    drafts.mkdir()
+    Site(drafts).manage("shell", "--no-imports", "-c", f"from tests.specimens import write; write({str(drafts)!r})")
+    for path in sorted(drafts.glob("*.eml")):
+        page.set_content(body(read(path), "html"))
+        shoot(page, f"mail-{path.stem}")
 
 
 def shoot_pages(page: Page, site: Site) -> None:
@@ -189,11 +197,8 @@ def main() -> None:
     SHOTS.mkdir(parents=True)
     with tempfile.TemporaryDirectory(prefix="paperboy-shots-") as folder, running_site(Path(folder)) as site:
         with browser_page() as page:
-            shoot_mails(page, site, {"several-interests": "digest", "no-match": "digest-no-match"})
+            shoot_mails(page, Path(folder))
             shoot_pages(page, site)
-            shoot_mails(page, site, {"new-reader": "confirmation"})
-            site.manage("tick")
-            shoot_mails(page, site, {"new-reader": "welcome"})
         if arguments.readme:
             renew_readme_picture(site)
     print(f"{len(list(SHOTS.iterdir()))} pictures in var/shots/")  # noqa: T201

@@ -45,6 +45,12 @@ def every_mail() -> dict[str, bytes]:
     return mails
 
 
+def write(folder: str) -> None:
+    """Write one of every mail into the folder, as ``<name>.eml``."""
+    for name, raw in every_mail().items():
+        Path(folder, f"{name}.eml").write_bytes(raw)
+
+
 def _newest(folder: Path, mailbox: str) -> bytes:
     return max(folder.glob(f"*{mailbox}@*.eml")).read_bytes()
 
