@@ -12,16 +12,15 @@ from django.db.models import Max
 
 from newsletter import editions
 from newsletter.coverage import failed_sources
+from newsletter.indexes import candidates
 from newsletter.models import Delivery, DeliveryPicks, Edition, EditionPaper
 from newsletter.schedule import COVERED, Due
 from papers.archive import document
 from papers.index import Document
 from papers.models import Paper
-from papers.search import build_index
 from subscribers import chances
 from subscribers.candidates import Candidates
 from subscribers.interests import wishes_of
-from subscribers.meanings import Matcher
 from subscribers.models import Subscriber
 from subscribers.selection import Preferences, Reader, Selection, Then, select_all
 from subscribers.votes import opinions
@@ -62,7 +61,7 @@ class Content:
 
 
 class Book:
-    """The papers of an edition, read once, and indexed once for each span of editions that digests cover."""
+    """An edition as one call of planning reads it; what digests cover is indexed once for each span of editions."""
 
     def __init__(self, edition: Edition) -> None:
         self.edition = edition
@@ -73,9 +72,9 @@ class Book:
     @cached_property
     def rows(self) -> list[EditionPaper]:
         """The candidates; read when the first reader is due, for planning looks every minute."""
-        candidates = EditionPaper.objects.filter(edition=self.edition)
-        visible = candidates.filter(paper__is_hidden=False, paper__is_withdrawn=False)
-        return list(visible.select_related("paper").order_by("rank"))
+        of_edition = EditionPaper.objects.filter(edition=self.edition).select_related("paper").order_by("rank")
+        visible = of_edition.filter(paper__is_hidden=False, paper__is_withdrawn=False)
+        return list(visible.only("edition", "new_on", "takes_off", "score", "rank", "paper__changed_at"))
 
     @cached_property
     def shared_editions(self) -> list[int]:
@@ -94,8 +93,8 @@ class Book:
             again = [row for row in self.rows if row.new_on < since and row.takes_off]
             span = [edition for edition in self.editions if edition.date >= since]
             self._covered[since] = Covered(
-                candidates=_candidates(rows),
-                chances=_candidates(again) if again else None,
+                candidates=candidates(self.edition.pk, rows),
+                chances=candidates(self.edition.pk, again) if again else None,
                 then=self._then(again),
                 has_new=any(edition.new_count for edition in span),
                 failed_since=self._failed_since(span),
@@ -121,13 +120,6 @@ class Book:
             if failed & failed_sources(edition):
                 began = edition.date
         return began
-
-
-def _candidates(rows: Iterable[EditionPaper]) -> Candidates:
-    rows = list(rows)
-    papers, trending = [row.paper for row in rows], {row.paper_id: row.score for row in rows}
-    matcher = Matcher(papers)
-    return Candidates(build_index(papers), trending, matcher.match, matcher.prove)
 
 
 def contents(book: Book, batch: Iterable[tuple[Subscriber, Due]]) -> dict[int, Content]:
