@@ -210,9 +210,8 @@ def _all(answers: Any, count: int) -> Sequence[Any]:
 # The call ---------------------------------------------------------------------------------------
 
 
-def item(batch: Batch, payload: RequestsPayload) -> Item:
-    """Return a mail as it stands in a call, out of Anymail's payload of it."""
-    data = payload.data
+def item(batch: Batch, payload: RequestsPayload, data: Data) -> Item:
+    """Return a mail as it stands in a call; ``data`` is Anymail's payload of it, written as ``payload`` is."""
     shared = batch.shared(data)
     return Item(
         payload.serialize_json(batch.item(data)).encode(), payload.serialize_json(shared).encode() if shared else b""

@@ -27,6 +27,7 @@ from django.utils.module_loading import import_string
 
 from newsletter import batches, outcomes
 from newsletter.batches import BATCHES, Item
+from newsletter.moulds import Moulds
 from subscribers.emails import PLAIN_ADDRESS, Outcome
 from subscribers.mime import PreparedMessage
 
@@ -198,7 +199,7 @@ class Provider:
         self._connection: BaseEmailBackend | None = None
         self._used_at = self._down_until = float("-inf")
         self._down = Outcome("retry")
-        self._asked: dict[str, Any] | None = None
+        self._moulds: Moulds | None = None
         imported = import_string(self._backend)
         self._is_anymail = issubclass(imported, AnymailBaseBackend)
         esp_name = str(getattr(imported, "esp_name", imported.__module__.rpartition(".")[2]))
@@ -234,9 +235,8 @@ class Provider:
             connection = self._connect()
         except Exception:  # noqa: BLE001 - a missing setting is nobody's failure: the call will find and name it
             return Prepared(message)
-        payload = connection.build_message_payload(message, connection.send_defaults)
-        self._asked = self._asked or batches.request(payload, connection)
-        return Prepared(message, batches.item(self.batch, payload))
+        self._moulds = self._moulds or Moulds(connection, self.batch)
+        return Prepared(message, self._moulds.item(message))
 
     def hand_over(self, unit: Sequence[Prepared], name: str) -> Sequence[Outcome]:
         """Hand over a unit of at most ``unit_size`` messages in one call; never raises.
@@ -244,7 +244,7 @@ class Provider:
         ``name`` is the key of the call, where the provider takes one. All are *unsent* where a batch
         was refused whole, perhaps for one of its mails: half of it may go.
         """
-        batch, asked = self.batch, self._asked or {}
+        batch, asked = self.batch, self._moulds.asked if self._moulds else {}
         if batch is None:
             return [self.send(mail.message) for mail in unit]
         items = [mail.item for mail in unit if mail.item]
