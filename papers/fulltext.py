@@ -6,7 +6,7 @@ Two databases, one language: an ``Expression`` is a small tree, which each of th
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache, reduce
-from itertools import pairwise
+from itertools import islice, pairwise
 
 from papers.acronyms import near_forms
 from papers.index import SHORTEST_HALF, Document
@@ -20,6 +20,7 @@ LONGEST_TEXT = 100_000  # characters of an abstract; what PostgreSQL keeps of a 
 
 # How loosely words may stand, the closest first.
 TIERS = ("title", "phrase", "all", "any")
+MOST_SPELLINGS = 200  # of a phrase with two of its words joined or parted
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,8 +114,9 @@ def asked(query: Query, tier: str, liked: Mapping[str, Document] | None = None) 
     ``liked`` are the papers that `like:` names, by arXiv id: what holds a word of one's title or a
     keyword may be like it.
 
-    All that can answer by whole phrases is found by ``phrase``, all that can answer is found by
-    ``all``, and all that holds a word by ``any``: what is found may be more than what answers.
+    What has a phrase as it is, or with one word joined or parted, is found by ``phrase``. All that can
+    answer is found by ``all``, an exact phrase with two words joined or parted, and all that holds a
+    word by ``any``: what is found may be more than what answers.
     """
     found = AnyOf(tuple(_side(side, tier, liked or {}) for side in query.alternatives))
     if not query.exclusions:
@@ -125,10 +127,11 @@ def asked(query: Query, tier: str, liked: Mapping[str, Document] | None = None) 
 
 def _side(side: Alternative, tier: str, liked: Mapping[str, Document]) -> Expression:
     mark = TITLE if tier == "title" else ""
-    parts: list[Expression] = [_phrase(words, mark) for words in side.phrases]
+    changes = 2 if tier in {"all", "any"} else 1
+    parts: list[Expression] = [_phrase(words, mark, changes) for words in side.phrases]
     parts += [_loose(words, tier) if tier in {"all", "any"} else _near(words, mark) for words in side.topics]
     parts += [_like(liked[paper]) if paper in liked else AnyOf(()) for paper in side.like]
-    return AllOf((*parts, *map(_field, side.fields)))
+    return AllOf((*parts, *(_field(field, changes) for field in side.fields)))
 
 
 def _like(document: Document) -> Expression:
@@ -162,9 +165,9 @@ def _forms(words: Words, number: int) -> set[str]:
     return {words[number], *joined[max(number - 1, 0) : number + 1]}
 
 
-def _field(field: Field) -> Expression:
+def _field(field: Field, changes: int = 1) -> Expression:
     if field.name == "title":
-        return _phrase(field.words, TITLE)
+        return _phrase(field.words, TITLE, changes)
     if field.name == "cat":
         category = field.words[0]
         name = _letters(category.removesuffix(".*"))
@@ -173,23 +176,24 @@ def _field(field: Field) -> Expression:
     return Phrase(tuple(f"{mark}{_spelt(word)}" for word in field.words))
 
 
-def _phrase(words: Words, mark: str = "") -> Expression:
-    """Return where ``words`` stand one after the other, or with one of them joined or parted."""
-    whole = AnyOf(
-        tuple(Phrase(tuple(f"{mark}{_spelt(word.lower())}" for word in form)) for form in sorted(_spellings(words)))
-    )
+def _phrase(words: Words, mark: str = "", changes: int = 1) -> Expression:
+    """Return where ``words`` stand one after the other, or with one of them, or two, joined or parted."""
+    forms = {*_spellings(words, 1), *islice(_spellings(words, changes), MOST_SPELLINGS if changes > 1 else 0)}
+    whole = AnyOf(tuple(Phrase(tuple(f"{mark}{_spelt(word.lower())}" for word in form)) for form in sorted(forms)))
     acronyms = tuple(Phrase((f"{ACRONYM}{word.lower()}",)) for word in words if word != word.lower())
     return AllOf((whole, *acronyms))
 
 
-def _spellings(words: Words) -> Iterator[Words]:
+def _spellings(words: Words, changes: int) -> Iterator[Words]:
+    """Yield ``words`` as they may be written with at most so many ``changes``: one parted, or joined with the next."""
     yield words
-    for number, word in enumerate(words):
+    for number, word in enumerate(words if changes else ()):
+        before, after = words[:number], words[number + 1 :]
         for cut in range(SHORTEST_HALF, len(word) - SHORTEST_HALF + 1):
             if word[:cut] not in STOP_WORDS and word[cut:] not in STOP_WORDS:
-                yield (*words[:number], word[:cut], word[cut:], *words[number + 1 :])
-        if number + 1 < len(words):
-            yield (*words[:number], (word + words[number + 1]).lower(), *words[number + 2 :])
+                yield from ((*before, word[:cut], word[cut:], *rest) for rest in _spellings(after, changes - 1))
+        for rest in _spellings(after[1:], changes - 1) if after else ():
+            yield (*before, (word + after[0]).lower(), *rest)
 
 
 # How it is written ------------------------------------------------------------------------------

@@ -36,6 +36,7 @@ PAPERS: list[dict[str, Any]] = [
         "organisation": "Jones",
     },
     {"title": "语言 模型", "abstract": "It's 'quoted' \\emph{here}: a & b | !c \" <-> ( * ^ NEAR AND OR NOT."},
+    {"title": "Multimodal finetuning", "abstract": "Of a data set for pre training."},
     {"title": "Word " * 3, "abstract": "x" * 3000, "categories": ["math.NA", "cond-mat.mtrl-sci"]},
 ]
 QUERIES = [
@@ -46,7 +47,7 @@ QUERIES = [
     "cat:cs.CL", "cat:cs.*", "cat:stat.ML", "cat:cond-mat.mtrl-sci", "cat:math", "title:speech", "title:SAM",
     "speech title:multimodal", "语言", "quoted here", "a & b | !c", '"NEAR AND NOT"', "NEAR AND", "^ * word", "emph",
     "word word word word", "retrieval -cat:stat.ML", "the of", '"it is"', "author:li OR org:jones -smith", "x" * 150,
-    "nothing-like-this",
+    "nothing-like-this", '"multi modal fine tuning"', 'title:"multi modal fine tuning"', '"dataset for pretraining"',
 ]  # fmt: skip
 
 
