@@ -1,10 +1,13 @@
 """The search over all papers, as a function and as a command."""
 
 import json
+import re
 
 import pytest
 from django.core.management import CommandError, call_command
 
+from papers.management.commands.search import Command
+from papers.pieces import FIELDS
 from papers.query import QueryError
 from papers.search import document, search
 from tests.factories import make_paper
@@ -81,12 +84,16 @@ def test_a_document_holds_what_can_be_searched():
     assert hash(found)
 
 
+def test_the_help_names_every_field():
+    assert FIELDS.keys() <= set(re.findall(r"(\w+):", Command.help))
+
+
 def test_the_command_answers_in_json(papers, capsys):
     call_command("search", "graph learning", "--limit", "1", "--json")
 
     answer = json.loads(capsys.readouterr().out)
-    assert answer["total"] == 3
     (found,) = answer["papers"]
+    assert (answer.keys(), found.keys(), answer["total"]) == ({"total", "papers"}, {"id", "title", "score"}, 3)
     assert (found["id"], found["title"]) == (papers["answer"].arxiv_id, "Graph learning")
     assert 0.5 < found["score"] <= 1
 

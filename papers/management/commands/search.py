@@ -15,7 +15,7 @@ from papers.search import search
 
 class Command(PaperboyCommand):
     help = (
-        'Searches all papers: words, "exact phrases", -exclusions, OR, author:, cat:, org: and title:.'
+        'Searches all papers: words, "exact phrases", -exclusions, OR, author:, cat:, like:, org: and title:.'
         " Answers come first, then what holds a word."
     )
 
