@@ -119,9 +119,9 @@ def candidates(query: Query, most: int, liked: Mapping[str, Document] | None = N
     ``liked`` are the papers that it is to be like, by arXiv id.
     """
     found: dict[int, None] = {}
-    for tier in TIERS:
+    for expression in dict.fromkeys(asked(query, tier, liked) for tier in TIERS):  # without a topic, some are one
         if len(found) < most:
-            found |= dict.fromkeys(engine().find(asked(query, tier, liked), most))
+            found |= dict.fromkeys(engine().find(expression, most))
     return list(found)[:most]
 
 

@@ -150,6 +150,12 @@ def test_the_best_candidates_come_first_however_few_are_wanted(db):
     assert archive.count(parse("graph learning")) == 6
 
 
+@pytest.mark.parametrize(("line", "questions"), [("author:jones", 1), ('"a language"', 2), ("a language", 4)])
+def test_the_engine_is_not_asked_the_same_twice(papers, django_assert_num_queries, line, questions):
+    with django_assert_num_queries(questions):
+        archive.candidates(parse(line), 100)
+
+
 def test_more_papers_than_are_ranked_are_counted(db):
     for _ in range(4):
         make_paper(title="Robots")
