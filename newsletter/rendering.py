@@ -154,6 +154,7 @@ def digest(delivery: Delivery, of: Material | None = None) -> Digest:
         links=(
             Link(words.view, mail_url),
             Link(words.preferences, preferences_url),
+            Link(words.hide, f"{mail_url}mute"),
             Link(words.pause, f"{preferences_url}#pause"),
             Link(words.unsubscribe, unsubscribe_url),
         ),
@@ -176,6 +177,7 @@ class Words(NamedTuple):
     welcome: str
     view: str
     preferences: str
+    hide: str
     pause: str
     unsubscribe: str
 
@@ -194,6 +196,7 @@ def _words(_language: str) -> Words:
         ),
         view=_("View in browser"),
         preferences=_("Preferences"),
+        hide=_("Hide a word"),
         pause=_("Pause"),
         unsubscribe=_("Unsubscribe"),
     )

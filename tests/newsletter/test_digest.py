@@ -107,7 +107,7 @@ def test_each_paper_can_be_steered_and_each_interest_hidden(client):
 
     wanted = {
         *(f"{base}{way}/{paper.arxiv_id}" for way in ("more", "less") for paper in papers),
-        *(f"{base}{way}" for way in ("", "mute/1", "preferences", "preferences#pause")),
+        *(f"{base}{way}" for way in ("", "mute", "mute/1", "preferences", "preferences#pause")),
     }
 
     assert set(re.findall(rf'href="({re.escape(base)}[^"]*)"', html)) == wanted
