@@ -30,15 +30,17 @@ def evidence(document: Document, query: Query, likes: Mapping[str, Profile] | No
 
     The first alternative that it answers is shown: the place that holds most of its topics and
     phrases, the title before a sentence of the abstract, and that before a keyword; a field alone by
-    what it found; likeness alone by the sentence with the most shared words. ``likes`` are as for
-    ``matching.match``; a likeness is taken for granted here.
+    what it found; likeness alone by the sentence with the most shared words. ``likes`` are the profiles
+    of papers by arXiv id; a likeness to one of them is taken for granted here, and another shows nothing.
     """
     paper = passages(document)
     if any(_stands(document, paper, part) for part in query.exclusions):
         return None
     for side in query.alternatives:
-        if (found := _shown(document, paper, side)) is not None:
-            return _best_place(paper, found) or _otherwise(document, paper, side, likes or {})
+        if (found := _shown(document, paper, side)) is not None and (
+            place := _best_place(paper, found) or _otherwise(document, paper, side, likes or {})
+        ):
+            return place
     return None
 
 

@@ -1,4 +1,4 @@
-"""How alike two papers are by their words, where no encoder tells."""
+"""How alike two papers are: by their words, and where an encoder tells, on the same scale by that."""
 
 import math
 from collections import defaultdict
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from papers.index import Document, PaperIndex, segments
 from papers.okapi import TITLE_WEIGHT, Floats, Okapi, stem
@@ -27,6 +28,22 @@ class Profile:
     counts: tuple[float, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Near:
+    """How alike an encoder finds a paper and each of an index's n: ``scores`` float32[n], THRESHOLD as for words."""
+
+    scores: npt.NDArray[np.float32]
+
+
+Like = Profile | Near
+
+
+def near(closeness: npt.NDArray[np.float32], least: float) -> Near:
+    """Return float32[n] of closeness, at most 1, as likeness that begins at ``least``, below 1."""
+    above = (np.minimum(closeness, 1.0) - least) / (1 - least)
+    return Near((THRESHOLD + (1 - THRESHOLD) * above).astype(np.float32))
+
+
 def profile(document: Document) -> Profile:
     """Return the profile of a paper: a stem that stands n times, in the title twice as often, counts 1 + ln n."""
     counts: defaultdict[str, float] = defaultdict(float)
@@ -36,6 +53,13 @@ def profile(document: Document) -> Profile:
             if (word := stem(token.term)) not in STOPPED:
                 counts[word] += worth
     return Profile(tuple(counts), tuple(1 + math.log(count) for count in counts.values()))
+
+
+def alike(index: PaperIndex, likes: Sequence[Like]) -> Floats:
+    """Return float64[len(likes), n]: how alike each and each paper of the index are, at most 1."""
+    by_words = iter(closeness(index, [like for like in likes if isinstance(like, Profile)]))
+    lines = [like.scores if isinstance(like, Near) else next(by_words) for like in likes]
+    return np.array(lines, dtype=np.float64).reshape(len(likes), len(index))
 
 
 def closeness(index: PaperIndex, profiles: Sequence[Profile]) -> Floats:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from papers.fields import rows_with
 from papers.index import PaperIndex
-from papers.likeness import THRESHOLD, Profile, closeness
+from papers.likeness import THRESHOLD, Like, alike
 from papers.okapi import Floats
 from papers.phrases import Longs, distinct, ends, ranges, runs, within
 from papers.query import Alternative, Field, Query, Words
@@ -42,15 +42,15 @@ class Hidden:
     rows: npt.NDArray[np.int32]
 
 
-def match(index: PaperIndex, queries: Sequence[Query], likes: Mapping[str, Profile] | None = None) -> Matches:
+def match(index: PaperIndex, queries: Sequence[Query], likes: Mapping[str, Like] | None = None) -> Matches:
     """Return the papers that answer each of ``queries``, with their scores.
 
-    ``likes`` are the profiles of the papers that `like:` names, by arXiv id; one without matches nothing.
+    ``likes`` are the papers that `like:` names, by arXiv id; one without matches nothing.
     """
     return _matches(index, queries, likes or {}, only_answers=True)
 
 
-def related(index: PaperIndex, queries: Sequence[Query], likes: Mapping[str, Profile] | None = None) -> Matches:
+def related(index: PaperIndex, queries: Sequence[Query], likes: Mapping[str, Like] | None = None) -> Matches:
     """Return what ``match`` does and also all papers that hold a word of a topic, with a score by the same measure.
 
     Phrases, fields and exclusions bind these too.
@@ -68,9 +68,7 @@ def hide(index: PaperIndex, queries: Sequence[Query]) -> Hidden:
     return Hidden(ranges(query, len(queries)), row.astype(np.int32))
 
 
-def _matches(
-    index: PaperIndex, queries: Sequence[Query], likes: Mapping[str, Profile], *, only_answers: bool
-) -> Matches:
+def _matches(index: PaperIndex, queries: Sequence[Query], likes: Mapping[str, Like], *, only_answers: bool) -> Matches:
     rows, parts = max(len(index), 1), Parts.of(queries)
     asked = Asked(index, list(parts.topics), list(parts.phrases))
     scored, fields = asked.scored(only_answers=only_answers), _field_keys(index, parts)
@@ -163,9 +161,9 @@ def _field_keys(index: PaperIndex, parts: Parts) -> Longs:
     return _joined([(before + number) * max(len(index), 1) + rows for number, rows in enumerate(found)])
 
 
-def _like_keys(index: PaperIndex, parts: Parts, likes: Mapping[str, Profile]) -> tuple[Longs, Floats]:
+def _like_keys(index: PaperIndex, parts: Parts, likes: Mapping[str, Like]) -> tuple[Longs, Floats]:
     known = [paper for paper in parts.likes if paper in likes]
-    cosines = closeness(index, [likes[paper] for paper in known])
+    cosines = alike(index, [likes[paper] for paper in known])
     which, row = np.nonzero(cosines >= THRESHOLD)
     part = parts.count - len(parts.likes) + np.array([parts.likes[paper] for paper in known], dtype=np.int64)
     return part[which] * max(len(index), 1) + row, cosines[which, row]

@@ -6,7 +6,6 @@ the closer comes first. Answers by words keep their order: nothing measured was 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import lru_cache
 from itertools import chain
 
 import numpy as np
@@ -14,7 +13,7 @@ import numpy.typing as npt
 
 from papers.encoders import Encoder, Vectors
 from papers.index import Document, PaperIndex, segments
-from papers.likeness import Profile
+from papers.likeness import Like
 from papers.matching import Hidden, Matches, hide, match, related
 from papers.query import Alternative, Field, Query, Words
 from papers.ranking import Evidence
@@ -25,6 +24,9 @@ Longs = npt.NDArray[np.int64]
 # lie to be an answer. With wordllama that is 0.50: of the 6,325 papers of hf_ai_keywords 5 for a topic
 # in the mean, of cacm's 3,204 8, every fifth of them relevant where one of 200 is by chance.
 UNUSUAL = 4.5
+# Between two papers that is 0.67: of 1,500 of hf_ai_keywords each has 4.4 such, as many as by words (see
+# ``likeness``); a fifth of them share a keyword with it, of all other pairs 2.5 %.
+HIGHEST = 0.95  # of two papers, whatever the encoder: what is all but the same is alike
 LOWEST = 0.3  # whatever the encoder: it may know too few words to tell anything apart
 ANSWER_WEIGHT = 0.2  # of a closeness as a score, where no answer by words is lower yet
 BEHIND = 0.999  # of the lowest score by words, at most: what is close comes behind it whatever float32 rounds
@@ -51,8 +53,7 @@ def text(document: Document) -> str:
     return f"{document.title}. {document.abstract}"
 
 
-@lru_cache(maxsize=4)
-def threshold(encoder: Encoder, papers: tuple[Document, ...]) -> float:
+def threshold(encoder: Encoder, papers: Sequence[Document]) -> float:
     """Return the closeness from which a paper answers, by what each of ``papers`` has with the others' keywords.
 
     Encoders differ in what they give to texts that have nothing in common.
@@ -62,14 +63,30 @@ def threshold(encoder: Encoder, papers: tuple[Document, ...]) -> float:
     closeness = said @ encoder.encode([text(paper) for paper in papers]).T
     is_own = np.array([number for number, _ in topics])[:, None] == np.arange(len(papers))
     chance = closeness[~is_own]
+    return _unusual(chance)
+
+
+def likeness_threshold(encoder: Encoder, papers: Sequence[Document]) -> float:
+    """Return the closeness from which a paper is like another, by what each two of ``papers`` have."""
+    vectors = encoder.encode([text(paper) for paper in papers])
+    return min(_unusual((vectors @ vectors.T)[np.triu_indices(len(papers), k=1)]), HIGHEST)
+
+
+def _unusual(chance: Vectors) -> float:
     return max(LOWEST, float(chance.mean() + UNUSUAL * chance.std()))
 
 
 # Which papers are close -------------------------------------------------------------------------
 
 
-def close(
-    index: PaperIndex, queries: Sequence[Query], said: Sequence[Vectors], papers: Vectors, least: float
+def close(  # noqa: PLR0913 - the sizes of the first four are each other's
+    index: PaperIndex,
+    queries: Sequence[Query],
+    said: Sequence[Vectors],
+    papers: Vectors,
+    least: float,
+    *,
+    likes: Mapping[str, Like] | None = None,
 ) -> Matches:
     """Return which papers are close to each of q queries, above ``least``, with the closeness as score.
 
@@ -79,7 +96,7 @@ def close(
     rows = max(len(index), 1)
     owner = np.repeat(np.arange(len(queries)), [len(vectors) for vectors in said])
     topic, row, score = _pairs(np.concatenate([papers[:0], *said]), papers, least)
-    is_bound = _bound(index, queries, topic * rows + row) & ~_excluded(index, queries, owner[topic] * rows + row)
+    is_bound = _bound(index, queries, topic * rows + row, likes) & ~_excluded(index, queries, owner[topic] * rows + row)
     keys, score = (owner[topic] * rows + row)[is_bound], score[is_bound]
     order = np.lexsort((-score, keys))  # the closest alternative counts
     keys, first = np.unique(keys[order], return_index=True)
@@ -99,14 +116,16 @@ def _pairs(topics: Vectors, papers: Vectors, least: float) -> tuple[Longs, Longs
     return topic, row, score
 
 
-def _bound(index: PaperIndex, queries: Sequence[Query], keys: Longs) -> npt.NDArray[np.bool_]:
+def _bound(
+    index: PaperIndex, queries: Sequence[Query], keys: Longs, likes: Mapping[str, Like] | None
+) -> npt.NDArray[np.bool_]:
     """Return which ``topic * n + row`` hold what their alternative asks for besides its topic."""
     sides = [replace(side, topics=()) for query in queries for side in _with_topic(query)]
     others = [number for number, side in enumerate(sides) if side != Alternative()]
     if not others:
         return np.ones(len(keys), dtype=np.bool_)
     rows, numbers = max(len(index), 1), np.array(others)
-    held = _keys(match(index, [Query((sides[number],)) for number in others]), numbers, rows)
+    held = _keys(match(index, [Query((sides[number],)) for number in others], likes), numbers, rows)
     return ~np.isin(keys // rows, numbers) | np.isin(keys, held)
 
 
@@ -157,7 +176,7 @@ def _matches(keys: Longs, scores: npt.NDArray[np.floating], queries: int, rows: 
 
 
 def ranked(
-    index: PaperIndex, query: Query, said: Vectors, papers: Vectors, likes: Mapping[str, Profile] | None = None
+    index: PaperIndex, query: Query, said: Vectors, papers: Vectors, likes: Mapping[str, Like] | None = None
 ) -> list[tuple[int, float]]:
     """Return what ``ranking.ranked`` does and all that is close, best first; one query's view of ``ordered``."""
     found = ordered(index, [query], [said], papers, likes)
@@ -170,14 +189,14 @@ def ordered(
     queries: Sequence[Query],
     said: Sequence[Vectors],
     papers: Vectors,
-    likes: Mapping[str, Profile] | None = None,
+    likes: Mapping[str, Like] | None = None,
 ) -> Matches:
     """Return for each query its answers by words, scores above 0.5 as ``ranking.ranked`` gives them, and the rest.
 
     The rest, scores in (0, 0.5], holds a word of the query or is close to it, and is ordered by both.
     """
     rows = max(len(index), 1)
-    by_words, near = related(index, queries, likes), close(index, queries, said, papers, CLOSE_FROM)
+    by_words, near = related(index, queries, likes), close(index, queries, said, papers, CLOSE_FROM, likes=likes)
     word_keys, near_keys = _all_keys(by_words, rows), _all_keys(near, rows)
     keys = np.union1d(word_keys, near_keys)
     words, closeness = np.zeros(len(keys)), np.zeros(len(keys))

@@ -9,20 +9,20 @@ from collections.abc import Mapping
 
 from papers.evidence import Evidence, evidence
 from papers.index import PaperIndex
-from papers.likeness import Profile
+from papers.likeness import Like
 from papers.matching import hide, match, related
 from papers.query import Query
 
 __all__ = ["Evidence", "answers", "evidence", "hides", "ranked"]
 
 
-def answers(index: PaperIndex, query: Query, likes: Mapping[str, Profile] | None = None) -> dict[int, float]:
+def answers(index: PaperIndex, query: Query, likes: Mapping[str, Like] | None = None) -> dict[int, float]:
     """Return the papers that answer ``query`` with a score in (0, 1], comparable between queries."""
     found = match(index, [query], likes)
     return dict(zip(index.ids[found.rows].tolist(), found.scores.tolist(), strict=True))
 
 
-def ranked(index: PaperIndex, query: Query, likes: Mapping[str, Profile] | None = None) -> list[tuple[int, float]]:
+def ranked(index: PaperIndex, query: Query, likes: Mapping[str, Like] | None = None) -> list[tuple[int, float]]:
     """Return all papers that hold a word of ``query``, best first: the answers, then the rest.
 
     Scores are in (0, 1]; those of answers are above 0.5. A phrase, a field or an exclusion binds the rest too.

@@ -7,7 +7,8 @@ from papers import archive, meaning, vectors
 from papers.archive import document
 from papers.encoders import Encoder, Vectors
 from papers.index import PaperIndex
-from papers.likeness import Profile, profile
+from papers.likeness import Profile
+from papers.likes import Likes
 from papers.models import Paper
 from papers.query import Query, parse
 from papers.ranking import Evidence, evidence, ranked
@@ -21,7 +22,7 @@ RANKED = 100
 
 @dataclass(frozen=True, slots=True)
 class Sense:
-    """What an encoder makes of a query: the vectors of its topics, and the papers that answer by meaning."""
+    """What an encoder makes of a query: the vectors of what it asks for, and the papers that are close to a topic."""
 
     encoder: Encoder
     said: Vectors
@@ -41,10 +42,8 @@ class SearchResult:
     def proofs(self) -> Iterator[tuple[Paper, Evidence | None]]:
         """Yield each paper and where one can see that it answers, None where it only holds some of the words."""
         for paper, score in self.papers:
-            proof = None
-            if score > 0.5:
-                proof = evidence(document(paper), self.query, self.likes)
-            elif self.sense and paper.pk in self.sense.near:
+            proof = evidence(document(paper), self.query, self.likes) if score > 0.5 else None
+            if proof is None and self.sense and (score > 0.5 or paper.pk in self.sense.near):
                 proof = meaning.nearest(document(paper), self.sense.said, self.sense.encoder)
             yield paper, proof
 
@@ -62,9 +61,9 @@ def search(query_text: str, limit: int, start: int = 0) -> SearchResult:
     query, at_once = parse(query_text), max(RANKED, limit)
     before, start = start - start % at_once, start % at_once
     liked = archive.liked([query])
+    likes = Likes.of(liked, vectors.encoder())
     likely = archive.candidates(query, before + at_once, liked)
     likely_papers = list(Paper.objects.filter(pk__in=likely[before:]).order_by("pk"))
-    likes = {name: profile(document) for name, document in liked.items()}
     found, sense = _ranked(likely_papers, query, likes)
     best = dict(found[start : start + limit])
     papers = {paper.pk: paper for paper in likely_papers}
@@ -72,19 +71,18 @@ def search(query_text: str, limit: int, start: int = 0) -> SearchResult:
         query=query,
         total=len(found) if len(likely) < at_once else archive.count(query, liked),
         papers=[(papers[pk], score) for pk, score in best.items()],
-        likes=likes,
+        likes=likes.profiles,
         sense=sense,
     )
 
 
-def _ranked(
-    papers: Sequence[Paper], query: Query, likes: Mapping[str, Profile]
-) -> tuple[list[tuple[int, float]], Sense | None]:
+def _ranked(papers: Sequence[Paper], query: Query, likes: Likes) -> tuple[list[tuple[int, float]], Sense | None]:
     """Return what ``ranked`` says of papers in the order of their keys, and of those that hold a topic's meaning."""
     index, encoder, texts = build_index(papers), vectors.encoder(), meaning.said(query)
-    if encoder is None or not texts:
-        return ranked(index, query, likes), None
+    if encoder is None or not (texts or likes.vectors):
+        return ranked(index, query, likes.profiles), None
     said, kept = encoder.encode(texts), vectors.kept(encoder, papers)
-    near = meaning.close(index, [query], [said], kept, vectors.threshold(encoder))
-    sense = Sense(encoder, said, frozenset(index.ids[near.rows].tolist()))
-    return meaning.ranked(index, query, said, kept, likes), sense
+    known = likes.against(kept, vectors.likeness_threshold(encoder))
+    near = meaning.close(index, [query], [said], kept, vectors.threshold(encoder), likes=known)
+    sense = Sense(encoder, likes.said(query, said), frozenset(index.ids[near.rows].tolist()))
+    return meaning.ranked(index, query, said, kept, known), sense

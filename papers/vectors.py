@@ -3,6 +3,7 @@
 import datetime as dt
 import time
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 import numpy as np
 from django.conf import settings
@@ -24,18 +25,34 @@ def encoder() -> Encoder | None:
     return load(settings.ENCODER, settings.ENCODER_PATH)
 
 
+@lru_cache(maxsize=4)
 def threshold(encoder: Encoder) -> float:
     """Return the closeness from which a paper answers a topic, told by the bundled sample."""
+    return meaning.threshold(encoder, _sample())
+
+
+@lru_cache(maxsize=4)
+def likeness_threshold(encoder: Encoder) -> float:
+    """Return the closeness from which a paper is like another, told by the bundled sample."""
+    return meaning.likeness_threshold(encoder, _sample())
+
+
+def _sample() -> list[Document]:
     pages = sample_pages(dt.date.min + dt.timedelta(weeks=1))
     records = [record for page in pages.values() for record in page]
-    papers = (Document(n, r.title, r.abstract, r.keywords) for n, r in enumerate(records))
-    return meaning.threshold(encoder, tuple(papers))
+    return [Document(n, r.title, r.abstract, r.keywords) for n, r in enumerate(records)]
+
+
+def known(encoder: Encoder, papers: Sequence[int]) -> dict[int, Vectors]:
+    """Return float32[d] of each of ``papers``, by key, that has a vector and a word that the encoder knows."""
+    rows = PaperVector.objects.filter(encoder=encoder.name, paper__in=papers).values_list("paper", "vector")
+    found = {paper: unpacked(bytes(vector)) for paper, vector in rows}
+    return {paper: vector for paper, vector in found.items() if vector.any()}
 
 
 def kept(encoder: Encoder, papers: Sequence[Paper]) -> Vectors:
     """Return float32[n, d]: the papers' vectors in their order, zeros where there is none yet."""
-    rows = PaperVector.objects.filter(encoder=encoder.name, paper__in=[paper.pk for paper in papers])
-    found = {paper: unpacked(bytes(vector)) for paper, vector in rows.values_list("paper", "vector")}
+    found = known(encoder, [paper.pk for paper in papers])
     none = np.zeros(encoder.encode([]).shape[1])  # an empty text has a vector where a model marks its beginning
     return np.array([found.get(paper.pk, none) for paper in papers], dtype=np.float32).reshape(-1, len(none))
 
@@ -43,8 +60,8 @@ def kept(encoder: Encoder, papers: Sequence[Paper]) -> Vectors:
 def vectors_of(encoder: Encoder, papers: Sequence[Paper]) -> Vectors:
     """Return what ``kept`` does; vectors that are missing are made and kept first."""
     has_one = PaperVector.objects.filter(encoder=encoder.name, paper__in=[paper.pk for paper in papers])
-    known = set(has_one.values_list("paper", flat=True))
-    if missing := [paper for paper in papers if paper.pk not in known]:
+    encoded = set(has_one.values_list("paper", flat=True))
+    if missing := [paper for paper in papers if paper.pk not in encoded]:
         _encode(encoder, missing)
     return kept(encoder, papers)
 

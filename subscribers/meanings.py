@@ -7,7 +7,7 @@ import numpy as np
 from papers import archive, meaning, vectors
 from papers.encoders import Encoder, Vectors, packed, unpacked
 from papers.index import Document, PaperIndex
-from papers.likeness import Profile, profile
+from papers.likes import Likes
 from papers.matching import Matches, match
 from papers.models import Paper
 from papers.query import VERSION, Query
@@ -24,29 +24,30 @@ class Matcher:
         self._papers = sorted(papers, key=lambda paper: paper.pk)
         self._encoder = vectors.encoder()
         self._vectors: Vectors | None = None  # read when the first reader asks
-        self._likes: dict[str, Profile] = {}
+        self._likes = Likes()
 
     def match(self, index: PaperIndex, queries: Sequence[Query]) -> Matches:
         """Return the answers of each query, as ``papers.matching`` has them; ``index`` holds the matcher's papers."""
-        self._likes |= {name: profile(document) for name, document in archive.liked(queries).items()}
-        by_words = match(index, queries, self._likes)
+        likes = Likes.of(archive.liked(queries), self._encoder)
+        self._likes.add(likes)
         if self._encoder is None or not self._papers:
-            return by_words
-        said = vectors_of(self._encoder, queries)
-        close = meaning.close(index, queries, said, self._kept(self._encoder), vectors.threshold(self._encoder))
-        return meaning.joined(by_words, close, len(index))
+            return match(index, queries, likes.profiles)
+        said, papers = vectors_of(self._encoder, queries), self._kept(self._encoder)
+        known = likes.against(papers, vectors.likeness_threshold(self._encoder))
+        close = meaning.close(index, queries, said, papers, vectors.threshold(self._encoder), likes=known)
+        return meaning.joined(match(index, queries, known), close, len(index))
 
     def prove(self, document: Document, query: Query) -> Evidence | None:
         """Return where one can see that a paper answers a query that it was matched with, None where nothing shows it.
 
         By meaning alone, that is the sentence closest to it.
         """
-        if proof := evidence(document, query, self._likes):
+        if proof := evidence(document, query, self._likes.profiles):
             return proof
-        texts = meaning.said(query)
-        if self._encoder is None or not texts:
+        if self._encoder is None:
             return None
-        return meaning.nearest(document, self._encoder.encode(texts), self._encoder)
+        said = self._likes.said(query, self._encoder.encode(meaning.said(query)))
+        return meaning.nearest(document, said, self._encoder) if len(said) else None
 
     def _kept(self, encoder: Encoder) -> Vectors:
         if self._vectors is None:

@@ -1,4 +1,4 @@
-"""Papers above the threshold of likeness have more in common than their words: they share keywords."""
+"""Papers above the threshold of likeness have more in common than words or closeness: they share keywords."""
 
 import csv
 import gzip
@@ -9,8 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from papers import meaning
+from papers.encoders import load
 from papers.index import Document, PaperIndex
-from papers.likeness import THRESHOLD, closeness, profile
+from papers.likeness import THRESHOLD, closeness, near, profile
+from papers.vectors import likeness_threshold
 
 PAPERS = 600
 
@@ -29,13 +32,33 @@ def recorded(data: Path) -> tuple[list[Document], list[set[str]]]:
     return documents, [keywords[paper["_id"]] for paper in corpus]
 
 
+def by_words(documents):
+    return closeness(PaperIndex(documents), [profile(document) for document in documents]) >= THRESHOLD
+
+
+def by_vectors(documents):
+    wordllama = load("wordllama", "")
+    assert wordllama is not None
+    vectors = wordllama.encode([meaning.text(document) for document in documents])
+    return vectors @ vectors.T >= likeness_threshold(wordllama)
+
+
 @pytest.mark.data
-def test_pairs_above_the_threshold_share_a_keyword_far_more_often_than_pairs_below(recorded):
+@pytest.mark.parametrize("told", [by_words, by_vectors])
+def test_pairs_above_the_threshold_share_a_keyword_far_more_often_than_pairs_below(recorded, told):
     documents, keywords = recorded
-    alike = closeness(PaperIndex(documents), [profile(document) for document in documents]) >= THRESHOLD
+    alike = told(documents)
     share = np.array([[bool(mine & other) for other in keywords] for mine in keywords])
     above = np.triu(alike, k=1)
     below = np.triu(~alike, k=1)
 
     assert 1 <= 2 * above.sum() / len(documents) <= 10
     assert share[above].mean() > 6 * share[below].mean()
+
+
+@pytest.mark.parametrize("least", [0.3, 0.95])
+def test_closeness_counts_from_its_own_threshold_on_the_scale_of_words(least):
+    scores = near(np.array([least - 0.01, least, 1, 1.0001], np.float32), least).scores
+
+    assert scores[0] < THRESHOLD
+    assert scores[1:] == pytest.approx([THRESHOLD, 1, 1])

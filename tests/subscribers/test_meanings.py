@@ -8,8 +8,10 @@ import pytest
 from django.core.management import call_command
 
 from papers import vectors
+from papers.likeness import THRESHOLD
+from papers.models import Paper
 from papers.query import parse
-from papers.search import build_index
+from papers.search import build_index, search
 from subscribers.interests import delete_orphans, unfollow
 from subscribers.meanings import Matcher, vectors_of
 from subscribers.models import InterestVector
@@ -96,3 +98,65 @@ def test_what_is_like_a_paper_is_an_interest_too(settings, capsys):
     found = {paper["title"]: paper["why"] for paper in json.loads(capsys.readouterr().out)["papers"]}
     assert found["Migrating birds"][0]["field"] == "abstract"
     assert found["Robots"] == []
+
+
+def make_birds(settings):
+    """Return a paper on birds that wordllama has read, and make one that means the same, and one that does not."""
+    text = "Swallows and storks fly south in autumn. We count the birds of passage by radar."
+    liked = make_paper(title="Birds of passage", abstract=text)
+    same = "We sleep. Storks and swallows, which fly to the south, are counted with radar in fall."
+    make_paper(title="On migrating birds", abstract=same, list_date=DATE)
+    make_paper(title="Robots that weld", abstract="They weld cars by arm in a hall.", list_date=DATE)
+    settings.ENCODER = "wordllama"
+    return liked
+
+
+def previewed(capsys, line):
+    capsys.readouterr()
+    call_command("preview", "--interest", line, "--date", f"{DATE}", "--json")
+    return {paper["title"]: paper["why"] for paper in json.loads(capsys.readouterr().out)["papers"]}
+
+
+def test_what_is_like_a_paper_is_told_by_its_vector_where_it_has_one(settings, capsys):
+    liked = make_birds(settings)
+    line = f"like:{liked.arxiv_id}"
+    (by_words,) = previewed(capsys, line)["On migrating birds"]
+    vectors.encode_missing()
+
+    found = previewed(capsys, line)
+
+    assert by_words["field"] == "abstract"
+    (why,) = found["On migrating birds"]
+    assert (why["interest"], why["field"]) == (line, "meaning")
+    assert why["text"] == "Storks and swallows, which fly to the south, are counted with radar in fall."
+    assert found["Robots that weld"] == []
+    assert previewed(capsys, f"{line} robots") == {"On migrating birds": [], "Robots that weld": []}
+    (either,) = previewed(capsys, f"{line} OR robots")["Robots that weld"]
+    assert either["field"] == "title"
+
+
+def test_a_digest_says_that_a_paper_is_close_in_meaning_to_the_one_named(settings):
+    liked = make_birds(settings)
+    vectors.encode_missing()
+    papers = list(Paper.objects.exclude(pk=liked.pk).order_by("pk"))
+    matcher, index, query = Matcher([*papers, liked]), build_index([*papers, liked]), parse(f"like:{liked.arxiv_id}")
+
+    found = matcher.match(index, [query])
+
+    scores = dict(zip(index.ids[found.rows].tolist(), found.scores.tolist(), strict=True))
+    assert scores.keys() == {liked.pk, papers[0].pk}
+    assert scores[liked.pk] == pytest.approx(1, abs=1e-3)  # as by words: a paper is like itself
+    assert THRESHOLD <= scores[papers[0].pk] < scores[liked.pk]
+    proof = matcher.prove(index.documents[papers[0].pk], query)
+    assert proof is not None
+    assert proof.field == "meaning"
+
+
+def test_a_search_for_what_is_like_a_paper_shows_the_nearest_sentence(settings):
+    liked = make_birds(settings)
+    vectors.encode_missing()
+
+    result = search(f"like:{liked.arxiv_id}", 5)
+
+    fields = {paper.title: proof and proof.field for paper, proof in result.proofs()}
+    assert fields == {"Birds of passage": "meaning", "On migrating birds": "meaning"}
