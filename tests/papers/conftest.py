@@ -11,6 +11,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from papers.encoders import WordLlamaEncoder, load
 from tests.conftest import POSTGRES_URL, ROOT
 
 
@@ -33,3 +34,11 @@ def postgres(tmp_path: Path) -> Iterator[str]:
             yield address
         finally:
             server.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(name))
+
+
+@pytest.fixture(scope="session")
+def wordllama() -> WordLlamaEncoder:
+    """The real one, loaded once."""
+    found = load("wordllama", "")
+    assert isinstance(found, WordLlamaEncoder)
+    return found

@@ -42,18 +42,16 @@ def make_model(folder: Path, *, inputs=("input_ids", "attention_mask"), table=TA
 # wordllama ----------------------------------------------------------------------------------------
 
 
-def test_wordllama_finds_texts_of_one_meaning_close_without_a_network():
-    vectors = WordLlamaEncoder().encode(
-        ["autonomous drones", "self-flying aircraft", "medieval poetry", "", "word " * 9_000]
-    )
+def test_wordllama_finds_texts_of_one_meaning_close_without_a_network(wordllama):
+    vectors = wordllama.encode(["autonomous drones", "self-flying aircraft", "medieval poetry", "", "word " * 9_000])
 
     closeness = vectors @ vectors.T
     assert closeness[0, 1] > closeness[0, 2] + 0.1
     assert np.linalg.norm(vectors, axis=1) == pytest.approx([1, 1, 1, 0, 1], abs=1e-5)
 
 
-def test_wordllamas_name_says_its_version():
-    assert WordLlamaEncoder().name.startswith("wordllama 0.")
+def test_wordllamas_name_says_its_version(wordllama):
+    assert wordllama.name.startswith("wordllama 0.")
 
 
 # ONNX ---------------------------------------------------------------------------------------------
@@ -96,8 +94,8 @@ def test_a_model_may_want_the_types_of_tokens_or_pool_by_itself(tmp_path):
     assert vectors[0] == pytest.approx(most / np.linalg.norm(most), abs=1e-6)
 
 
-def test_no_text_needs_no_vector(tmp_path):
-    assert len(OnnxEncoder(make_model(tmp_path)).encode([])) == len(WordLlamaEncoder().encode([])) == 0
+def test_no_text_needs_no_vector(tmp_path, wordllama):
+    assert len(OnnxEncoder(make_model(tmp_path)).encode([])) == len(wordllama.encode([])) == 0
 
 
 def test_another_model_has_another_name(tmp_path):
@@ -149,8 +147,8 @@ def test_without_an_encoder_there_is_nothing_to_complain_of(settings):
     assert (settings.ENCODER, load("", ""), check(None)) == ("", None, [])
 
 
-def test_half_the_bytes_are_enough():
-    (vector,) = WordLlamaEncoder().encode(["robot"])
+def test_half_the_bytes_are_enough(wordllama):
+    (vector,) = wordllama.encode(["robot"])
 
     assert len(packed(vector)) == 2 * len(vector)
     assert unpacked(packed(vector)) == pytest.approx(vector, abs=1e-3)

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from papers import meaning
-from papers.encoders import load
 from papers.index import Document, PaperIndex
 from papers.likeness import THRESHOLD, closeness, near, profile
 from papers.vectors import likeness_threshold
@@ -32,22 +31,20 @@ def recorded(data: Path) -> tuple[list[Document], list[set[str]]]:
     return documents, [keywords[paper["_id"]] for paper in corpus]
 
 
-def by_words(documents):
+def by_words(documents, _encoder):
     return closeness(PaperIndex(documents), [profile(document) for document in documents]) >= THRESHOLD
 
 
-def by_vectors(documents):
-    wordllama = load("wordllama", "")
-    assert wordllama is not None
-    vectors = wordllama.encode([meaning.text(document) for document in documents])
-    return vectors @ vectors.T >= likeness_threshold(wordllama)
+def by_vectors(documents, encoder):
+    vectors = encoder.encode([meaning.text(document) for document in documents])
+    return vectors @ vectors.T >= likeness_threshold(encoder)
 
 
 @pytest.mark.data
 @pytest.mark.parametrize("told", [by_words, by_vectors])
-def test_pairs_above_the_threshold_share_a_keyword_far_more_often_than_pairs_below(recorded, told):
+def test_pairs_above_the_threshold_share_a_keyword_far_more_often_than_pairs_below(recorded, told, wordllama):
     documents, keywords = recorded
-    alike = told(documents)
+    alike = told(documents, wordllama)
     share = np.array([[bool(mine & other) for other in keywords] for mine in keywords])
     above = np.triu(alike, k=1)
     below = np.triu(~alike, k=1)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from papers import meaning, vectors
-from papers.encoders import OnnxEncoder, WordLlamaEncoder, load
+from papers.encoders import OnnxEncoder
 from papers.index import Document, PaperIndex
 from papers.matching import Matches, match
 from papers.query import Alternative, Query, parse, plain_topic
@@ -29,14 +29,6 @@ DAY = [
 @pytest.fixture
 def encoder(tmp_path):
     return OnnxEncoder(make_model(tmp_path))
-
-
-@pytest.fixture
-def wordllama():
-    """The real one, which is loaded once in a process."""
-    found = load("wordllama", "")
-    assert isinstance(found, WordLlamaEncoder)
-    return found
 
 
 @pytest.fixture
