@@ -160,6 +160,7 @@ def _search_context(text: str, number: int) -> dict[str, object]:
     pages = min(math.ceil(result.total / FOUND_PER_PAGE), LAST_PAGE)
     return {
         "total": result.total,
+        "lacking": [paper for side in result.query.alternatives for paper in side.like if paper not in result.likes],
         "answers": [(paper, proof) for paper, proof in proofs if proof],
         "others": [paper for paper, proof in proofs if not proof],
         "start": (number - 1) * FOUND_PER_PAGE + 1,

@@ -61,6 +61,13 @@ def test_no_line_is_too_odd_for_an_answer(client, line):
     assert client.get("/search", {"q": line}).status_code in {200, 422}
 
 
+def test_a_paper_to_be_like_that_is_not_here_is_named(client):
+    make_paper(arxiv_id="2401.00001", title="Robots")
+
+    assert "2401.99999 is not among the papers here" in search(client, "like:2401.99999")
+    assert "is not among" not in search(client, "like:2401.00001")
+
+
 def test_nothing_found_says_what_to_do(client):
     page = search(client, "zebra")
 
