@@ -55,6 +55,18 @@ def _acronyms() -> dict[str, tuple[str, ...]]:
     return {joined: tuple(acronyms) for joined, acronyms in table.items()}
 
 
+@cache
+def beginnings() -> frozenset[str]:
+    """Return what a joined expansion, in lower case, may begin with, itself included."""
+    joined = [name.lower() for name in _acronyms()]
+    return frozenset(name[:end] for name in joined for end in range(1, len(name) + 1))
+
+
+def is_exchanged(word: str) -> bool:
+    """Return whether another form of any phrase with ``word`` has something else in its place."""
+    return word in expansions() or word in _acronyms()
+
+
 @lru_cache(maxsize=500_000)
 def near_forms(words: Words) -> tuple[Words, ...]:
     """Return ``words`` and what else they are called, acronyms and expansions exchanged; at most 16, the nearest first.

@@ -10,6 +10,8 @@ from papers.index import KEYWORDS, NONE, PaperIndex
 from papers.phrases import Longs, Phrases, distinct, ranges, runs, within
 from papers.standing import Reading
 
+Bytes = npt.NDArray[np.uint8]
+
 AT_ONCE = 200_000  # sentences that are looked at together: what a processor's cache holds
 
 
@@ -17,13 +19,17 @@ AT_ONCE = 200_000  # sentences that are looked at together: what a processor's c
 class Held:
     """The titles and sentences that hold each of w words: ``segments[first[i]:first[i + 1]]``, ascending.
 
-    ``bits`` uint8[w, s // 8 + 1] are the same, a bit for each segment. A word of a phrase may stand
-    joined with the word before or after it.
+    ``bits`` uint8[w * width] are the same, ``width`` bytes for each word, a bit for each segment: that
+    of ``segments[i]`` is ``bit[i]`` of byte ``byte[i]``. A word of a phrase may stand joined with the
+    word before or after it.
     """
 
     first: Longs
     segments: Longs
-    bits: npt.NDArray[np.uint8]
+    byte: Longs
+    bit: Bytes
+    bits: Bytes
+    width: int
 
 
 def gathered(index: PaperIndex, phrases: Phrases, which: Longs, readings: Sequence[Reading]) -> Longs:
@@ -85,9 +91,10 @@ def _held(index: PaperIndex, phrases: Phrases, words: Longs, readings: Sequence[
         found.append(has_one[owner] * segments + of_all[places] % segments)
     merged = distinct(np.concatenate(found))
     word, segment = np.divmod(merged, segments)
-    bits = np.zeros((len(words), segments // 8 + 1), dtype=np.uint8)
-    np.bitwise_or.at(bits, (word, segment >> 3), (1 << (segment & 7)).astype(np.uint8))
-    return Held(ranges(word, len(words)), segment, bits)
+    byte, bit, width = segment >> 3, (1 << (segment & 7)).astype(np.uint8), segments // 8 + 1
+    bits = np.zeros(len(words) * width, dtype=np.uint8)
+    np.bitwise_or.at(bits, word * width + byte, bit)
+    return Held(ranges(word, len(words)), segment, byte, bit, bits, width)
 
 
 def _blocks(first: Longs, count: Longs) -> Iterator[Longs]:
@@ -101,11 +108,12 @@ def _blocks(first: Longs, count: Longs) -> Iterator[Longs]:
 def _together(held: Held, number: Longs, first: Longs, which: Longs) -> tuple[Longs, Longs]:
     """Return the phrases of ``which`` and the segments that hold all their words."""
     owner, places = within(held.first, number[first[which]])
-    phrase, segment = which[owner], held.segments[places]
-    lengths = np.diff(first)
-    for further in range(1, int(lengths[which].max(initial=0))):
-        has_more = lengths[phrase] > further
-        word = number[np.where(has_more, first[phrase] + further, 0)]
-        stands = (held.bits[word, segment >> 3] >> (segment & 7)) & 1 > 0
-        phrase, segment = phrase[stands | ~has_more], segment[stands | ~has_more]
-    return phrase, segment
+    lengths = np.diff(first)[which]
+    for further in range(1, int(lengths.max(initial=0))):
+        has_more = lengths > further
+        line = held.width * number[np.where(has_more, first[which] + further, 0)]
+        stands = (held.bits[line[owner] + held.byte[places]] & held.bit[places]) > 0
+        if not has_more.all():
+            stands |= ~has_more[owner]
+        owner, places = owner[stands], places[stands]
+    return which[owner], held.segments[places]

@@ -5,7 +5,9 @@ arrays of pairs, ``number of the part, alternative or query * n + row``, ascendi
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -61,7 +63,7 @@ def related(index: PaperIndex, queries: Sequence[Query], likes: Mapping[str, Lik
 def hide(index: PaperIndex, queries: Sequence[Query]) -> Hidden:
     """Return the papers that each of ``queries`` hides as a mute: by phrase, near form or field, nothing else."""
     rows, parts = max(len(index), 1), Parts.of(queries)
-    asked = Asked(index, list(parts.topics), list(parts.phrases))
+    asked = Asked(index, parts.topics, parts.phrases, is_scored=False)
     standing = _joined([asked.standing, _field_keys(index, parts)])
     found = _answering(parts, standing, np.ones(len(standing)), rows)
     query, row = np.divmod(_without(found, _excluded(parts, standing, rows)).keys, rows)
@@ -70,7 +72,7 @@ def hide(index: PaperIndex, queries: Sequence[Query]) -> Hidden:
 
 def _matches(index: PaperIndex, queries: Sequence[Query], likes: Mapping[str, Like], *, only_answers: bool) -> Matches:
     rows, parts = max(len(index), 1), Parts.of(queries)
-    asked = Asked(index, list(parts.topics), list(parts.phrases))
+    asked = Asked(index, parts.topics, parts.phrases, is_scored=True)
     scored, fields = asked.scored(only_answers=only_answers), _field_keys(index, parts)
     like_keys, like_scores = _like_keys(index, parts, likes)
     keys = _joined([scored.keys, fields, like_keys])
@@ -84,10 +86,7 @@ def _matches(index: PaperIndex, queries: Sequence[Query], likes: Mapping[str, Li
 # Parts ------------------------------------------------------------------------------------------
 
 
-KINDS = 4  # topics, phrases, fields, likes
-
-
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Parts:
     """What q queries are made of, each once, numbered kind after kind in the order of the first four.
 
@@ -96,54 +95,41 @@ class Parts:
     query and a part that it excludes.
     """
 
-    topics: dict[Words, int] = field(default_factory=dict)
-    phrases: dict[Words, int] = field(default_factory=dict)
-    fields: dict[Field, int] = field(default_factory=dict)
-    likes: dict[str, int] = field(default_factory=dict)
-    query: Longs = field(default_factory=lambda: np.empty(0, dtype=np.int64))
-    first: Longs = field(default_factory=lambda: np.zeros(1, dtype=np.int64))
-    parts: Longs = field(default_factory=lambda: np.empty(0, dtype=np.int64))
-    without: Longs = field(default_factory=lambda: np.empty((0, 2), dtype=np.int64))
+    topics: dict[Words, int]
+    phrases: dict[Words, int]
+    fields: dict[Field, int]
+    likes: dict[str, int]
+    query: Longs
+    first: Longs
+    parts: Longs
+    without: Longs
 
     @classmethod
     def of(cls, queries: Sequence[Query]) -> "Parts":
-        parts = cls()
-        owners: list[int] = []
-        flat: list[int] = []
-        lengths: list[int] = []
-        without: list[tuple[int, int]] = []
-        for number, query in enumerate(queries):
-            for side in query.alternatives:
-                before = len(flat)
-                parts._number(side, flat)
-                owners.append(number)
-                lengths.append(len(flat) - before)
-            without += [(number, parts._excluded(part)) for part in query.exclusions]
-        parts.query = np.array(owners, dtype=np.int64)
-        parts.first = ends(lengths)
-        parts.parts = parts._numbered(np.array(flat, dtype=np.int64))
-        parts.without = np.array(without, dtype=np.int64).reshape(-1, 2)
-        parts.without[:, 1] = parts._numbered(parts.without[:, 1])
-        return parts
-
-    def _number(self, side: Alternative, flat: list[int]) -> None:
-        """Append the parts: the number of each in its kind, times the number of kinds, plus the kind."""
-        flat += [KINDS * self.topics.setdefault(words, len(self.topics)) for words in side.topics]
-        if side.phrases or side.fields or side.like:
-            flat += [KINDS * self.phrases.setdefault(words, len(self.phrases)) + 1 for words in side.phrases]
-            flat += [KINDS * self.fields.setdefault(part, len(self.fields)) + 2 for part in side.fields]
-            flat += [KINDS * self.likes.setdefault(paper, len(self.likes)) + 3 for paper in side.like]
-
-    def _excluded(self, part: Words | Field) -> int:
-        if isinstance(part, Field):
-            return KINDS * self.fields.setdefault(part, len(self.fields)) + 2
-        return KINDS * self.topics.setdefault(part, len(self.topics))
-
-    def _numbered(self, appended: Longs) -> Longs:
-        """Return the numbers of the parts among all, kind after kind."""
-        starts = np.cumsum([0, len(self.topics), len(self.phrases), len(self.fields)])
-        number, kind = np.divmod(appended, KINDS)
-        return starts[kind] + number
+        alternatives = [query.alternatives for query in queries]
+        sides = list(chain.from_iterable(alternatives))
+        excluded = [(number, part) for number, query in enumerate(queries) for part in query.exclusions]
+        left_out = [[pair for pair in excluded if isinstance(pair[1], Field) == is_field] for is_field in (False, True)]
+        owners, held = _held(sides)
+        topics, phrases, fields, likes = held
+        numbered = [
+            _numbered([*topics, *(part for _, part in left_out[0])]),
+            _numbered(phrases),
+            _numbered([*fields, *(part for _, part in left_out[1])]),
+            _numbered(likes),
+        ]
+        starts = np.cumsum([0, *(len(numbers) for numbers, _ in numbered)])
+        every = [start + number for start, (_, number) in zip(starts[:-1], numbered, strict=True)]
+        parts = np.concatenate([number[: len(some)] for number, some in zip(every, held, strict=True)])
+        out = np.array([number for some in left_out for number, _ in some], dtype=np.int64)
+        side = np.concatenate(owners)
+        return cls(
+            *(numbered[0][0], numbered[1][0], numbered[2][0], numbered[3][0]),
+            query=np.repeat(np.arange(len(queries)), _lengths(alternatives)),
+            first=ends(np.bincount(side, minlength=len(sides))),
+            parts=parts[np.argsort(side, kind="stable")],
+            without=np.stack([out, np.append(every[0][len(topics) :], every[2][len(fields) :])], axis=1),
+        )
 
     @property
     def count(self) -> int:
@@ -154,6 +140,33 @@ class Parts:
         """Whether each part of an alternative says how well a paper suits; a field says whether it does."""
         number = self.parts - len(self.topics) - len(self.phrases)
         return (number < 0) | (number >= len(self.fields))
+
+
+def _held(sides: Sequence[Alternative]) -> tuple[list[Longs], list[list[Any]]]:
+    """Return, kind after kind, the parts of alternatives and whose each is; most have topics alone."""
+    rich = [number for number, side in enumerate(sides) if side.phrases or side.fields or side.like]
+    kinds: list[list[tuple[Any, ...]]] = [
+        [side.topics for side in sides],
+        [sides[number].phrases for number in rich],
+        [sides[number].fields for number in rich],
+        [sides[number].like for number in rich],
+    ]
+    whose = [np.arange(len(sides)), *[np.array(rich, dtype=np.int64)] * 3]
+    owners = [np.repeat(number, _lengths(parts)) for number, parts in zip(whose, kinds, strict=True)]
+    return owners, [list(chain.from_iterable(parts)) for parts in kinds]
+
+
+def _lengths(several: Sequence[Sequence[object]]) -> Longs:
+    return np.fromiter(map(len, several), dtype=np.int64, count=len(several))
+
+
+def _numbered(parts: Sequence[Any]) -> tuple[dict[Any, int], Longs]:
+    """Number what is distinct, in the order of the first of each; return the numbers by part, and each part's."""
+    numbers = dict(zip(parts, range(len(parts)), strict=True))
+    if len(numbers) == len(parts):  # as is usual, and looking up each takes long
+        return numbers, np.arange(len(parts))
+    numbers = {part: number for number, part in enumerate(dict.fromkeys(parts))}
+    return numbers, np.fromiter(map(numbers.__getitem__, parts), dtype=np.int64, count=len(parts))
 
 
 def _field_keys(index: PaperIndex, parts: Parts) -> Longs:
@@ -191,7 +204,7 @@ def _answering(parts: Parts, keys: Longs, values: Floats, rows: int) -> Found:
     """
     side, row, score = _sides(parts, keys, values, rows)
     found = parts.query[side] * rows + row
-    if len(set(parts.query.tolist())) < len(parts.query):
+    if np.any(np.diff(parts.query) == 0):  # several alternatives
         order = np.lexsort((-score, found))
         best = order[runs(found[order])]
         found, score = found[best], score[best]

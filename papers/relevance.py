@@ -1,20 +1,19 @@
 """How well papers suit topics and exact phrases: the answers and their scores, for all of them at once."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
+from itertools import islice
 
 import numpy as np
 
-from papers.acronyms import near_forms
+from papers.acronyms import beginnings, is_exchanged, near_forms
 from papers.gathering import gathered
 from papers.index import PaperIndex
 from papers.okapi import Floats, stem
-from papers.phrases import Longs, Phrases, distinct, ends, ranges, runs, within
+from papers.phrases import Longs, Phrases, distinct, ranges, runs, within
 from papers.query import Words
 from papers.standing import as_words, occurrences
-from papers.text import STOP_WORDS
 
 # A score is the sum of three parts, each in [0, 1], by weight, scaled to (0, 1].
 #
@@ -52,16 +51,18 @@ class Scored:
 class Asked:
     """Topics and exact phrases, put to an index of n papers; what they have in common is looked for once.
 
-    They are lines by their numbers, exact phrases after topics; ``topics`` and ``exact`` are distinct
-    each. ``standing`` int64: ``line * n + row`` of the papers in which a line itself stands, or a near
-    form of a topic, ascending.
+    They are lines by their numbers, which count up from 0 in ``topics`` and in ``exact``, exact phrases
+    after topics. ``standing`` int64: ``line * n + row`` of the papers in which a line itself stands, or
+    a near form of a topic, ascending. There are scores only if it ``is_scored``.
     """
 
-    def __init__(self, index: PaperIndex, topics: Sequence[Words], exact: Sequence[Words] = ()) -> None:
+    def __init__(
+        self, index: PaperIndex, topics: Mapping[Words, int], exact: Mapping[Words, int], *, is_scored: bool
+    ) -> None:
         self.index = index
         self._rows = max(len(index), 1)
         self._topic_count, self._line_count = len(topics), len(topics) + len(exact)
-        self._forms = Forms(topics, exact)
+        self._forms = Forms(topics, exact, has_pairs=is_scored)
         self._readings = as_words(index, self._forms.phrases.names)
         self._found = occurrences(index, self._forms.phrases, self._readings)
         owner, line = self._forms.lines_of(self._found.phrase)
@@ -173,24 +174,18 @@ class Forms:
     the form of each line as it is written. ``pairs``: where each line's begin and end, and their forms.
     """
 
-    def __init__(self, topics: Sequence[Words], exact: Sequence[Words]) -> None:
-        forms: dict[Words, int] = {}
-        owners: list[tuple[int, int]] = []
-        for line, words in enumerate((*topics, *exact)):
-            near = near_forms(words) if line < len(topics) else (words,)
-            owners += [(forms.setdefault(form, len(forms)), line) for form in near]
-        self.own: Longs = np.array([forms[words] for words in (*topics, *exact)], dtype=np.int64)
-        whole = len(forms)
-        pairs = [[forms.setdefault(pair, len(forms)) for pair in _pairs_in(words)] for words in (*topics, *exact)]
-        self.pairs = (
-            ends(list(map(len, pairs))),
-            np.array([pair for several in pairs for pair in several], dtype=np.int64),
-        )
-        self.phrases = Phrases.of(list(forms))
-        self.scattered: Longs = np.flatnonzero((self.phrases.lengths > 1) & (np.arange(len(forms)) < whole))
-        table = np.array(owners, dtype=np.int64).reshape(-1, 2)
-        table = table[np.argsort(table[:, 0], kind="stable")]
-        self._lines, self._first = table[:, 1], ranges(table[:, 0], len(forms))
+    def __init__(self, topics: Mapping[Words, int], exact: Mapping[Words, int], *, has_pairs: bool) -> None:
+        forms = dict(topics)
+        of_exact = [forms.setdefault(words, len(forms)) for words in exact]
+        self.own: Longs = np.append(np.arange(len(topics)), np.array(of_exact, dtype=np.int64))
+        phrases = Phrases.of(list(forms))
+        form, line = _near(phrases, len(topics), forms)
+        phrases = phrases.extended(list(islice(forms, len(phrases), None)))
+        self.phrases, self.pairs = _with_pairs(phrases, self.own if has_pairs else self.own[:0])
+        self.scattered: Longs = np.flatnonzero(phrases.lengths > 1)
+        form, line = np.append(self.own, form), np.append(np.arange(len(self.own)), line)
+        order = np.argsort(form, kind="stable")
+        self._lines, self._first = line[order], ranges(form[order], len(self.phrases))
 
     def lines_of(self, forms: Longs) -> tuple[Longs, Longs]:
         """Return the lines that are looked for by ``forms``: for each its place in ``forms``, and its number."""
@@ -198,9 +193,56 @@ class Forms:
         return owner, self._lines[places]
 
 
-def _pairs_in(words: Words) -> list[Words]:
-    """Return the pairs of neighbours among more than two content words."""
-    if len(words) < 3:
-        return []
-    content = [word for word in words if word not in STOP_WORDS]
-    return list(pairwise(content)) if len(content) > 2 else []
+def _near(phrases: Phrases, topics: int, forms: dict[Words, int]) -> tuple[Longs, Longs]:
+    """Return other near forms of the first phrases, and whose they are; number those that are new in ``forms``."""
+    words = list(islice(forms, topics))
+    may_have = [phrase for phrase in _exchangeable(phrases).tolist() if phrase < topics]
+    found = [(form, phrase) for phrase in may_have for form in near_forms(words[phrase])[1:]]
+    number = [forms.setdefault(form, len(forms)) for form, _ in found]
+    return np.array(number, dtype=np.int64), np.array([phrase for _, phrase in found], dtype=np.int64)
+
+
+def _exchangeable(phrases: Phrases) -> Longs:
+    """Return the phrases that may have other near forms, and all that have; looking up each takes long."""
+    begins = np.array([name.lower() in beginnings() for name in phrases.names], dtype=np.bool_)
+    places = np.flatnonzero(phrases.has_next & begins[phrases.words])
+    which, joined = phrases.with_next(places)
+    goes_on = np.array([both in beginnings() for both in joined], dtype=np.bool_)[which]
+    is_exchanged_alone = np.array([is_exchanged(name) for name in phrases.names], dtype=np.bool_)
+    places = np.append(np.flatnonzero(is_exchanged_alone[phrases.words]), places[goes_on])
+    return distinct(phrases.phrase[places])
+
+
+def _with_pairs(phrases: Phrases, own: Longs) -> tuple[Phrases, tuple[Longs, Longs]]:
+    """Return ``phrases`` and the pairs of neighbours among more than two content words of ``own`` as more of them.
+
+    With them, where the pairs of each of ``own`` begin and end, and which phrases they are.
+    """
+    first, keys = _pairs_in(phrases, int(own.max(initial=-1)) + 1)
+    width = max(len(phrases.names), 1)
+    two = np.flatnonzero(phrases.lengths == 2)
+    known = phrases.words[phrases.first[two]] * width + phrases.words[phrases.first[two] + 1]
+    asked = distinct(keys)
+    new = asked[~np.isin(asked, known)]
+    forms = np.append(two, len(phrases) + np.arange(len(new)))
+    known = np.append(known, new)
+    order = np.argsort(known)
+    owner, places = within(first, own)
+    pairs = forms[order][np.searchsorted(known[order], keys[places])]
+    words = np.append(phrases.words, np.stack(np.divmod(new, width), axis=1))
+    both = Phrases(phrases.names, words, np.append(phrases.first, phrases.first[-1] + 2 * np.arange(1, len(new) + 1)))
+    return both, (ranges(owner, len(own)), pairs)
+
+
+def _pairs_in(phrases: Phrases, count: int) -> tuple[Longs, Longs]:
+    """Return the pairs of neighbours among more than two content words of the first ``count`` phrases.
+
+    Where those of each begin and end, and ``word * len(phrases.names) + next word``.
+    """
+    content = np.flatnonzero(~phrases.is_stop)
+    phrase = phrases.phrase[content]
+    many = (np.bincount(phrase, minlength=len(phrases))[phrase] > 2) & (phrase < count)
+    phrase, word = phrase[many], phrases.words[content[many]]
+    goes_on = np.flatnonzero(phrase[:-1] == phrase[1:])
+    keys = word[goes_on] * max(len(phrases.names), 1) + word[goes_on + 1]
+    return ranges(phrase[goes_on], len(phrases)), keys

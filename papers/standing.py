@@ -86,12 +86,13 @@ class Trie:
     ``keys`` int64, sorted: ``node * width + word`` of each step from node to node, ``to`` int64 where
     it leads; node 0 is the beginning. A word from ``names`` of the phrases has its number, two that
     the papers hold as one have that one's number in the vocabulary behind them. ``phrase`` int64:
-    which phrase a node ends, or NONE.
+    which phrase a node ends, or NONE. ``begins`` int64[width]: where each word leads from node 0, or NONE.
     """
 
     keys: Longs
     to: Longs
     phrase: Longs
+    begins: Longs
     width: int
 
     @classmethod
@@ -109,7 +110,17 @@ class Trie:
         phrase = np.full(int(nodes.max(initial=0)) + 1, NONE, dtype=np.int64)
         is_some = phrases.lengths > 0
         phrase[nodes[phrases.first[1:][is_some] - 1]] = np.flatnonzero(is_some)
-        return cls(keys, to, phrase, width)
+        begins = np.full(width, NONE, dtype=np.int64)
+        begins[keys[keys < width]] = to[keys < width]
+        return cls(keys, to, phrase, begins, width)
+
+    def after(self, node: Longs, word: Longs) -> Longs:
+        """Return where each word leads from the node beside it, or NONE."""
+        if not node.any():  # every place of the papers: too many to search for
+            return self.begins[word]
+        keys = node * self.width + word
+        places = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
+        return np.where(self.keys[places] == keys, self.to[places], NONE)
 
 
 def _nodes(phrases: Phrases, width: int) -> tuple[Longs, Longs]:
@@ -152,11 +163,9 @@ def _walk(trie: Trie, readings: Sequence[Reading], count: int) -> Iterator[Reach
 def _step(trie: Trie, reading: Reading, node: Longs, start: Longs, end: Longs) -> Reached:
     word = reading.word[end]
     held = np.flatnonzero(word != NONE)
-    keys = node[held] * trie.width + word[held]
-    places = np.minimum(np.searchsorted(trie.keys, keys), len(trie.keys) - 1)
-    is_step = trie.keys[places] == keys
-    held, places = held[is_step], places[is_step]
-    return trie.to[places], start[held], end[held] + reading.width
+    to = trie.after(node[held], word[held])
+    held, to = held[to != NONE], to[to != NONE]
+    return to, start[held], end[held] + reading.width
 
 
 def _once(node: Longs, start: Longs, end: Longs) -> Reached:

@@ -108,14 +108,14 @@ class _Known:
         return self._rows.size
 
     def unknown(self, canonicals: Iterable[str]) -> list[str]:
-        return sorted({canonical for canonical in canonicals if canonical not in self.number})
+        return [canonical for canonical in dict.fromkeys(canonicals) if canonical not in self.number]
 
     def add(self, canonicals: Sequence[str], ends: Integers, rows: Integers, scores: Floats | None = None) -> None:
         self._ends.extend(ends[1:] + self._rows.size)
         self._rows.extend(rows)
         if scores is not None:
             self._scores.extend(scores)
-        self.number.update((canonical, at) for at, canonical in enumerate(canonicals, len(self.number)))
+        self.number.update(zip(canonicals, range(len(self.number), len(self.number) + len(canonicals)), strict=True))
 
     @property
     def lines(self) -> Lines:

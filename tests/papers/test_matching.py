@@ -1,6 +1,7 @@
 """Many queries at once give what each of them gives alone."""
 
 import cProfile
+from itertools import pairwise
 
 import numpy as np
 from hypothesis import given, settings
@@ -47,6 +48,16 @@ def test_no_queries_and_no_papers_are_no_error():
     assert match(PaperIndex(PAPERS), []).indptr.tolist() == [0]
     assert match(PaperIndex([]), QUERIES).indptr.tolist() == [0] * 6
     assert hide(PaperIndex([]), QUERIES).rows.tolist() == []
+
+
+def test_what_is_left_out_does_not_mix_up_what_is_asked():
+    index = PaperIndex([Document(1, "A drone"), Document(2, "A robot"), Document(3, "A robot drone", authors=("Li",))])
+    asked = ("robot", '"robot"', "robot -drone", "drone -author:li", "author:li -robot", "robot -drone")
+
+    found = match(index, [parse(line) for line in asked])
+
+    rows = [found.rows[start:end].tolist() for start, end in pairwise(found.indptr.tolist())]
+    assert rows == [[1, 2], [1, 2], [1], [0], [], [1]]
 
 
 # Beside what is slow and obvious -------------------------------------------------------------------
