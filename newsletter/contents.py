@@ -15,6 +15,7 @@ from newsletter.coverage import failed_sources
 from newsletter.indexes import candidates
 from newsletter.models import Delivery, DeliveryPicks, Edition, EditionPaper
 from newsletter.schedule import COVERED, Due
+from papers import bulk
 from papers.archive import document
 from papers.index import Document
 from papers.models import Paper
@@ -200,7 +201,7 @@ def _sent_before(book: Book, readers: Collection[Subscriber]) -> Mapping[int, se
     """Return the papers that each reader has had, among the editions that share one with this."""
     sent: defaultdict[int, set[int]] = defaultdict(set)
     had = DeliveryPicks.objects.filter(
-        delivery__subscriber__in=readers,
+        delivery__subscriber__in=bulk.among(reader.pk for reader in readers),
         delivery__state__in=MAY_BE_SENT,
         delivery__edition__in=book.shared_editions,
     )

@@ -9,6 +9,7 @@ from django.db.models import Exists, Max, Min, OuterRef, Q, QuerySet
 from newsletter import schedule
 from newsletter.models import Delivery, Edition
 from newsletter.schedule import ClosedEdition, Due, LastDigest, ReaderSchedule, Turn
+from papers import bulk
 from subscribers.models import Subscriber, timezones
 
 State, Reason, Frequency = Delivery.State, Delivery.Reason, Subscriber.Frequency
@@ -131,9 +132,9 @@ def history(readers: Collection[Subscriber], closed: Sequence[Edition]) -> tuple
     years has more rows than their page has readers.
     """
     ids = {reader.pk for reader in readers}
-    last, overtaken = _history(Delivery.objects.filter(subscriber__in=ids, edition__in=closed))
+    last, overtaken = _history(Delivery.objects.filter(subscriber__in=bulk.among(ids), edition__in=closed))
     if lacking := ids - last.keys():
-        older, too_late = _history(Delivery.objects.filter(subscriber__in=lacking))
+        older, too_late = _history(Delivery.objects.filter(subscriber__in=bulk.among(lacking)))
         return last | older, overtaken - lacking | too_late
     return last, overtaken
 

@@ -179,8 +179,10 @@ def _still_wanted(edition: Edition, ids: Collection[int]) -> set[int]:
 
     Locked, so that nobody is erased before their row is written.
     """
-    readers = Subscriber.objects.active().filter(pk__in=ids).select_for_update(no_key=True)
-    known = Delivery.objects.filter(edition=edition, subscriber__in=ids).values_list("subscriber", flat=True)
+    readers = Subscriber.objects.active().filter(pk__in=bulk.among(ids)).select_for_update(no_key=True)
+    known = Delivery.objects.filter(edition=edition, subscriber__in=bulk.among(ids)).values_list(
+        "subscriber", flat=True
+    )
     return set(readers.values_list("pk", flat=True)) - set(known)
 
 
@@ -205,6 +207,8 @@ def _detail(pick: Pick) -> dict[str, object]:
         "paper": pick.paper_id,
         "section": pick.section,
         "score": round(pick.score, 4),
-        "why": [why._asdict() for why in pick.why],
+        "why": [
+            {"interest": why.interest, "field": why.field, "text": why.text, "marks": why.marks} for why in pick.why
+        ],
     }
     return detail | ({"then": pick.then._asdict()} if pick.then else {})

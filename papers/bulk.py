@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import Any
 
 from django.db import connection, models
+from django.db.models.expressions import RawSQL
 from django.utils import timezone
 
 Row = Mapping[str, Any]
@@ -46,6 +47,13 @@ def listed(name: str, columns: Mapping[str, str]) -> str:
         return f"(SELECT {values} FROM json_each(%s)) AS {name}"  # noqa: S608 - names of our own columns
     declared = ", ".join(f"{column} {kind}" for column, kind in columns.items())
     return f"json_to_recordset(%s::json) AS {name}({declared})"
+
+
+def among(ids: Iterable[int]) -> RawSQL:
+    """Return many ids for an ``__in`` lookup as one parameter: a thousand take longer to prepare than to look up."""
+    if connection.vendor == "sqlite":
+        return RawSQL("SELECT value FROM json_each(%s)", [json.dumps(list(ids))])
+    return RawSQL("SELECT unnest(%s::bigint[])", [list(ids)])
 
 
 def document(rows: Iterable[Row]) -> str:

@@ -16,6 +16,8 @@ from subscribers.sketches import WordVectors
 
 MOST_ROWS = 50_000_000  # that are kept of the interests' lines, 300 MB; beyond, all are forgotten and matched anew
 
+MOST_PROOFS = 100_000  # that are kept, some 50 MB: a chunk of readers asks for far fewer
+
 # Reading one takes longer than matching it; a process meets the same ones in every edition and span.
 _read = lru_cache(maxsize=300_000)(parse_canonical)
 
@@ -81,6 +83,8 @@ class Candidates:
         """Return where one can see that a paper answers a query; None where no text shows it."""
         key = (canonical, row)
         if key not in self._proofs:
+            if len(self._proofs) >= MOST_PROOFS:
+                self._proofs.clear()
             self._proofs[key] = self._prove(self.index.documents[self.ids[row]], _read(canonical))
         return self._proofs[key]
 

@@ -8,7 +8,7 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef
 from django.utils.translation import gettext_lazy
 
-from papers import query
+from papers import bulk, query
 from subscribers.models import MAX_FOLLOWS, Follow, Interest, Subscriber
 from subscribers.selection import Wish
 from subscribers.votes import blamed
@@ -119,7 +119,9 @@ def wishes_of(readers: Collection[int]) -> Mapping[int, list[Wish]]:
     blame = blamed(readers)
     wanted: defaultdict[int, list[Wish]] = defaultdict(list)
     columns = ("wording", "interest__canonical", "weight", "is_starred", "is_muted")
-    follows = Follow.objects.filter(subscriber__in=readers).order_by("pk").values_list("subscriber", *columns)
+    follows = (
+        Follow.objects.filter(subscriber__in=bulk.among(readers)).order_by("pk").values_list("subscriber", *columns)
+    )
     for reader, *follow in follows:
         wish = Wish(*follow)
         thumbs = blame.get((reader, wish.canonical), 0)

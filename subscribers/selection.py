@@ -210,7 +210,8 @@ def _selections(
         for place, (row, score) in enumerate(zip(rows[number], scores[number], strict=True)):
             if row < 0:
                 break
-            why = tuple(_why(candidates, row, reasons.get((number, place), ())))
+            wishes = reasons.get((number, place))
+            why = tuple(_why(candidates, row, wishes)) if wishes else ()
             section: Section = "for_you" if place < for_you else "trending"
             chosen.append(Pick(candidates.ids[row], section, score, candidates.trending[row], why))
         yield Selection(tuple(chosen), len(candidates), matched, muted, sent_before)

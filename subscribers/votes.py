@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from django.db.models import Count
 
+from papers import bulk
 from papers.models import Paper
 from subscribers.models import Interest, Subscriber, Vote
 
@@ -32,7 +33,7 @@ def take_back(subscriber: Subscriber, paper: Paper) -> bool:
 
 def blamed(readers: Collection[int]) -> Mapping[tuple[int, str], int]:
     """Return how many thumbs down each of the readers gave about an interest, by reader and canonical query."""
-    about = Vote.objects.filter(subscriber__in=readers, is_up=False, interest__isnull=False).order_by()
+    about = Vote.objects.filter(subscriber__in=bulk.among(readers), is_up=False, interest__isnull=False).order_by()
     counted = about.values_list("subscriber", "interest__canonical").annotate(thumbs=Count("pk"))
     return {(reader, canonical): thumbs for reader, canonical, thumbs in counted}
 
@@ -40,7 +41,7 @@ def blamed(readers: Collection[int]) -> Mapping[tuple[int, str], int]:
 def opinions(readers: Collection[int]) -> Mapping[int, Opinion]:
     """Return what each of the readers thinks, by their ids, in one query."""
     found: defaultdict[int, Opinion] = defaultdict(lambda: Opinion([], []))
-    votes = Vote.objects.filter(subscriber__in=readers).order_by("-at", "-pk")
+    votes = Vote.objects.filter(subscriber__in=bulk.among(readers)).order_by("-at", "-pk")
     for reader, paper, is_up in votes.values_list("subscriber", "paper", "is_up"):
         thumbs = found[reader].liked if is_up else found[reader].disliked
         if len(thumbs) < MOST_HEEDED:

@@ -1,6 +1,7 @@
 """Who gets a row, with which picks, or why without a mail."""
 
 import datetime as dt
+import re
 from typing import Any
 
 import pytest
@@ -363,6 +364,21 @@ def test_the_number_of_queries_does_not_grow_with_the_readers():
 
     queries(1)  # ends the edition before, which is done only once
     assert queries(3) == queries(30)
+
+
+def test_no_query_lists_the_readers_one_by_one():
+    edition = edition_of("Robots", "Weather")
+    yesterday = edition_of("Towels", date=D - DAY)
+    for _ in range(50):
+        had(make_subscriber(interests=("robots",)), yesterday)
+
+    with CaptureQueriesContext(connection) as captured:
+        plan(edition, SEVEN)
+
+    assert edition.deliveries.filter(state="pending").count() == 50
+    reading = [query["sql"] for query in captured if "WHERE" in query["sql"] and "SELECT" in query["sql"][:8]]
+    assert reading
+    assert not [sql for sql in reading if re.search(r"IN \((\d+, ){20}", sql)]
 
 
 def test_readers_come_in_chunks(monkeypatch):

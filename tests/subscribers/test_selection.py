@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from papers.index import Document, PaperIndex
 from papers.matching import match
 from papers.query import parse
-from papers.ranking import answers, hides
+from papers.ranking import answers, evidence, hides
 from subscribers.candidates import Candidates
 from subscribers.fanout import WORTH_COMPILING
 from subscribers.selection import Preferences, Reader, Wish, select, select_all
@@ -334,3 +334,21 @@ def test_interests_are_matched_once_however_many_batches_ask():
         select_all(candidates, [Reader([wish("robot")]), Reader([wish("Robots"), wish("graphs", is_muted=True)])])
 
     assert asked == ["robot"]
+
+
+def test_no_more_proofs_are_kept_than_fit_and_a_forgotten_one_is_looked_up_again(monkeypatch):
+    monkeypatch.setattr("subscribers.candidates.MOST_PROOFS", 2)
+    index = PaperIndex(Document(number, f"Robots and weather {number}", "") for number in range(1, 5))
+    calls: list[int] = []
+
+    def prove(document, query):
+        calls.append(document.id)
+        return evidence(document, query)
+
+    candidates = Candidates(index, {}, prove=prove)
+    robots = parse("robots").canonical
+
+    proofs = [candidates.proof(robots, row) for row in (0, 1, 2, 2, 0)]
+
+    assert calls == [1, 2, 3, 1]
+    assert proofs[0] == proofs[4]
