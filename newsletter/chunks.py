@@ -40,7 +40,10 @@ class Lease:
 
     def renew(self) -> bool:
         """Put the end off when a third is used up; False when the chunk is another's by now."""
-        return self.until - self.clock() > LEASE * 2 / 3 or self.extend()
+        return not self.is_to_be_renewed() or self.extend()
+
+    def is_to_be_renewed(self) -> bool:
+        return self.until - self.clock() <= LEASE * 2 / 3
 
     def extend(self) -> bool:
         """Put the end off to a whole lease from now; False when the chunk is another's by now."""

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from django.db import InterfaceError, OperationalError, connection, transaction
 
-from newsletter import repeats, units
+from newsletter import repeats, turns, units
 from newsletter.lines import Line
 from newsletter.models import Delivery
 from newsletter.units import Unit
@@ -50,12 +50,26 @@ class Ledger:
         It is done again where the database broke it off, to end a deadlock or because it was started
         anew: what was handed over must not become unknown for that.
         """
+        return self._write(lambda: self._settle_and(step))
+
+    def to_turn_from(self, deliveries: Sequence[Delivery]) -> Unit | None:
+        """Return the last unit if one statement can settle it and mark these; None if more is to be written."""
+        done = self.unsettled
+        if done is None or done.unmarked or done.line.carrier.key_life or not done.line.breaker.is_well():
+            return None
+        return done.unit if turns.is_simple(done.unit, deliveries) else None
+
+    def turn(self, step: Callable[[], tuple[Counter[str], T]]) -> T:
+        """Do a step that settles the last unit itself and is a transaction by itself."""
+        if self.unsettled:
+            self.unsettled.line.breaker.record(self.unsettled.said)
+        return self._write(step)
+
+    def _write(self, write: Callable[[], tuple[Counter[str], T]]) -> T:
         give_up_at = time.monotonic() + PATIENCE_S
         while True:
             try:
-                with transaction.atomic():
-                    counts = self._settle()
-                    result = step()
+                counts, result = write()
             except (OperationalError, InterfaceError) as error:
                 if connection.in_atomic_block or time.monotonic() > give_up_at:
                     raise
@@ -66,6 +80,10 @@ class Ledger:
             self.unsettled = None
             self.counts += counts
             return result
+
+    def _settle_and(self, step: Callable[[], T]) -> tuple[Counter[str], T]:
+        with transaction.atomic():
+            return self._settle(), step()
 
     def _settle(self) -> Counter[str]:
         done = self.unsettled

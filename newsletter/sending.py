@@ -16,7 +16,7 @@ from contextlib import ExitStack
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from newsletter import lines, messages, rendering, repeats, units
+from newsletter import lines, messages, rendering, repeats, turns, units
 from newsletter.chunks import LEASE, Clock, Lease
 from newsletter.ledger import Done, Ledger
 from newsletter.lines import Carrier, Line
@@ -95,7 +95,7 @@ class _Worker:
         if not composed:
             return True
         name = uuid.uuid4().hex
-        marked = self.ledger.commit(lambda: self._mark_new(composed, name, line))
+        marked = self._settle_and_mark(composed, name, line)
         going = [(delivery, mail) for delivery, mail in composed if delivery.pk in marked]
         unmarked = [delivery for delivery, _ in composed if delivery.pk not in marked]
         if not going:
@@ -154,6 +154,15 @@ class _Worker:
                 break
             composed.append((delivery, mail))
         return composed
+
+    def _settle_and_mark(self, composed: Composed, name: str, line: Line) -> set[int]:
+        """Settle the last unit and mark this one in one transaction, which is one statement where that is enough."""
+        deliveries = [delivery for delivery, _ in composed]
+        is_more = line.carrier.key_life or self.lease.is_to_be_renewed()
+        last = None if is_more else self.ledger.to_turn_from(deliveries)
+        if last is None:
+            return self.ledger.commit(lambda: self._mark_new(composed, name, line))
+        return self.ledger.turn(lambda: turns.turn(last, deliveries, self.lease.owner, name, self.clock()))
 
     def _mark(self, deliveries: Sequence[Delivery], name: str) -> set[int]:
         if not self.lease.renew():

@@ -45,12 +45,7 @@ def due(now: dt.datetime) -> QuerySet[Delivery]:
 # again if it had to wait for another transaction, such as a cancellation. A row that has this unit's
 # name already was marked by a commit whose confirmation was lost with the connection, or is in a call
 # that is made again under its key.
-MARK = """
-UPDATE newsletter_delivery AS d
-SET state = 'sending', unit = %s, attempt = d.attempt + CASE WHEN d.unit = %s THEN 0 ELSE 1 END,
-    next_attempt_at = NULL, message_id = r.message_id, sending_at = %s, error = ''
-FROM {rows}
-WHERE d.id = r.pk AND (d.state IN ('pending', 'retry') OR d.state IN ('sending', 'unknown') AND d.unit = %s)
+MAY_GO = """(d.state IN ('pending', 'retry') OR d.state IN ('sending', 'unknown') AND d.unit = %s)
   AND EXISTS (SELECT 1 FROM newsletter_chunk c WHERE c.id = d.chunk_id AND c.owner = %s)
   AND EXISTS (
     SELECT 1 FROM newsletter_edition e WHERE e.id = d.edition_id AND e.state IN ('closed', 'sending') AND NOT EXISTS (
@@ -59,8 +54,15 @@ WHERE d.id = r.pk AND (d.state IN ('pending', 'retry') OR d.state IN ('sending',
     SELECT 1 FROM subscribers_subscriber s
     WHERE s.id = d.subscriber_id AND s.state = 'active' AND s.email = r.email)
   AND NOT EXISTS (SELECT 1 FROM subscribers_suppression p WHERE p.address_hash = r.address_hash)
-RETURNING id
 """
+MARK = f"""
+UPDATE newsletter_delivery AS d
+SET state = 'sending', unit = %s, attempt = d.attempt + CASE WHEN d.unit = %s THEN 0 ELSE 1 END,
+    next_attempt_at = NULL, message_id = r.message_id, sending_at = %s, error = ''
+FROM {{rows}}
+WHERE d.id = r.pk AND {MAY_GO}
+RETURNING id
+"""  # noqa: S608 - the conditions are ours
 
 
 def mark(deliveries: Collection[Delivery], owner: str, name: str, now: dt.datetime) -> set[int]:
@@ -70,21 +72,23 @@ def mark(deliveries: Collection[Delivery], owner: str, name: str, now: dt.dateti
     its reader is active and has the address that the mail is made out to, and nothing suppresses that
     address: suppressions are found by an HMAC, which only we can compute.
     """
-    rows = (
-        {
-            "pk": delivery.pk,
-            "email": delivery.subscriber.email,
-            "address_hash": hash_address(delivery.subscriber.email),
-            "message_id": messages.message_id(delivery),
-        }
-        for delivery in deliveries
-    )
+    rows = map(going, deliveries)
     columns = {"pk": "bigint", "email": "text", "address_hash": "text", "message_id": "text"}
     at = str(connection.ops.adapt_datetimefield_value(now))
-    return _update(MARK, columns, [name, name, at, document(rows), name, owner])
+    return update(MARK, columns, [name, name, at, document(rows), name, owner])
 
 
-def _update(statement: str, columns: dict[str, str], parameters: list[str]) -> set[int]:
+def going(delivery: Delivery) -> dict[str, object]:
+    """Return what must hold of a row that goes, and the name of its message."""
+    return {
+        "pk": delivery.pk,
+        "email": delivery.subscriber.email,
+        "address_hash": hash_address(delivery.subscriber.email),
+        "message_id": messages.message_id(delivery),
+    }
+
+
+def update(statement: str, columns: dict[str, str], parameters: list[str]) -> set[int]:
     """Run an UPDATE of deliveries from a document; return the ids of the rows that it changed."""
     with connection.cursor() as cursor:
         cursor.execute(statement.format(rows=listed("r", columns)), parameters)
@@ -145,16 +149,18 @@ def _why_not_to(reader: Subscriber, *, is_suppressed: bool) -> Delivery.Reason |
 
 # The name of the attempt is asked for, so that a worker that was taken for dead still settles its own
 # attempt and no other: while the row is unknown, or waits to be sent again, the late answer decides.
-SETTLE = """
+MAY_SETTLE = """
+d.unit = %s AND (d.state IN ('sending', 'unknown') OR d.state IN ('pending', 'retry') AND r.state = 'accepted')
+"""
+SETTLE = f"""
 UPDATE newsletter_delivery AS d
 SET state = r.state, error = r.error, accepted_at = r.accepted_at, next_attempt_at = r.next_attempt_at,
     provider_message_id = r.provider_message_id, attempt = d.attempt - r.refund,
     chunk_id = CASE WHEN r.leaves = 1 THEN NULL ELSE d.chunk_id END
-FROM {rows}
-WHERE d.id = r.pk AND d.unit = %s
-  AND (d.state IN ('sending', 'unknown') OR d.state IN ('pending', 'retry') AND r.state = 'accepted')
+FROM {{rows}}
+WHERE d.id = r.pk AND {MAY_SETTLE}
 RETURNING id
-"""
+"""  # noqa: S608 - the condition is ours
 # An event was faster than the answer, and knew nothing of the provider's id.
 NAME = """
 UPDATE newsletter_delivery AS d SET provider_message_id = r.provider_message_id
@@ -164,22 +170,25 @@ RETURNING id
 
 
 def settle(unit: Unit) -> Counter[str]:
-    """Write down what became of a unit, within the caller's transaction; harmless when done twice.
-
-    Returns how many ended how, in the words of ``sending.deliver_chunk``.
-    """
-    changes = {d.pk: _change(unit, d, outcome) for d, outcome in zip(unit.deliveries, unit.outcomes, strict=True)}
+    """Write down what became of a unit, within the caller's transaction; harmless when done twice."""
+    changes = {change["pk"]: change for change in changed(unit)}
     columns = {"pk": "bigint", "state": "text", "error": "text", "accepted_at": "timestamptz"}
     columns |= {"next_attempt_at": "timestamptz", "provider_message_id": "text", "refund": "int", "leaves": "int"}
-    settled = _update(SETTLE, columns, [document(changes.values()), unit.name])
+    settled = update(SETTLE, columns, [document(changes.values()), unit.name])
     overtaken = [changes[pk] for pk in changes.keys() - settled if changes[pk]["provider_message_id"]]
     if overtaken:
         named = [{"pk": change["pk"], "provider_message_id": change["provider_message_id"]} for change in overtaken]
-        _update(NAME, {"pk": "bigint", "provider_message_id": "text"}, [document(named), unit.name])
-    return _count(changes.values(), unit.outcomes)
+        update(NAME, {"pk": "bigint", "provider_message_id": "text"}, [document(named), unit.name])
+    return count(changes.values(), unit.outcomes)
 
 
-def _count(changes: Iterable[dict[str, object]], answered: Iterable[Outcome]) -> Counter[str]:
+def changed(unit: Unit) -> list[dict[str, object]]:
+    """Return the new values of each delivery's row."""
+    return [_change(unit, delivery, said) for delivery, said in zip(unit.deliveries, unit.outcomes, strict=True)]
+
+
+def count(changes: Iterable[dict[str, object]], answered: Iterable[Outcome]) -> Counter[str]:
+    """Return how many ended how, in the words of ``sending.deliver_chunk``."""
     counts: Counter[str] = Counter()
     for change, outcome in zip(changes, answered, strict=True):
         if outcome.kind != "unsent":  # it goes on in this call or in a later one

@@ -14,7 +14,7 @@ import datetime as dt, json, threading, time
 from collections import Counter
 from django.db import connection, transaction
 from django.utils import timezone
-from newsletter import control, messages, units
+from newsletter import control, messages, turns, units
 from newsletter.chunks import LEASE
 from newsletter.models import Chunk, Delivery, Edition
 from newsletter.sending import deliver_chunk
@@ -59,6 +59,21 @@ with transaction.atomic():
 started.join()
 print(json.dumps({"waited": waited, "took": took, "states": Counter(Delivery.objects.values_list("state", flat=True))}))
 """
+TURN = """
+chunk.owner, chunk.leased_until = "me", timezone.now() + LEASE
+chunk.save()
+first, second, *_ = rows()
+units.mark([first], "me", "first", timezone.now())
+last = units.Unit("first", [first], [Outcome("accepted")], timezone.now())
+took = []
+with transaction.atomic():
+    control.cancel(edition)
+    started = thread(lambda: took.append(len(turns.turn(last, [second], "me", "second", timezone.now())[1])))
+    time.sleep(0.5)
+    waited = not took
+started.join()
+print(json.dumps({"waited": waited, "took": took, "states": Counter(Delivery.objects.values_list("state", flat=True))}))
+"""
 WORKERS = """
 carriers = [Batches(7) for _ in range(5)]
 for started in [thread(lambda c: deliver_chunk(chunk.pk, timezone.now(), carriers=[c]), c) for c in carriers]:
@@ -93,6 +108,10 @@ def test_rows_that_many_workers_mark_at_once_are_marked_by_one(instance):
 
 def test_a_mark_that_waited_for_a_cancellation_takes_nothing(instance):
     assert tell(instance, CANCEL) == {"waited": True, "took": [0], "states": {"skipped": 40}}
+
+
+def test_a_turn_that_waited_for_a_cancellation_settles_the_last_unit_alone(instance):
+    assert tell(instance, TURN) == {"waited": True, "took": [0], "states": {"accepted": 1, "skipped": 39}}
 
 
 def test_workers_with_the_same_chunk_mail_each_reader_once(instance):
