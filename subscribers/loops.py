@@ -1,7 +1,7 @@
 """The inner loops over readers as machine code; importing this needs numba, the extra ``fast``."""
 
 from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 import numba
 import numpy as np
@@ -11,8 +11,10 @@ from subscribers.places import Picks
 
 Loop = TypeVar("Loop", bound=Callable[..., object])
 
-BLOCK = 32  # papers whose best is looked at before each of them is: two registers of AVX-512
-LOWEST = np.int32(-(2**31))
+LANES = 64  # four registers of AVX-512
+STEPS, QUARTER = 10, 1 << 24  # of the search for a score little below the k-th; what halves a float twice
+LIFT, ROWS = 1 << 30, 2**32 - 1
+HIGHEST = np.int32(2**31 - 1)
 
 
 def compiled(loop: Loop, **options: Any) -> Loop:
@@ -26,6 +28,11 @@ def compiled(loop: Loop, **options: Any) -> Loop:
         return cast("Loop", numba.njit(**options)(loop))
 
 
+def inner(loop: Loop) -> Loop:
+    """Compile what only other loops call, without what it takes to call it from Python."""
+    return compiled(loop, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+
+
 def any_order(loop: Loop) -> Loop:
     """Compile a sum of whole numbers, which is the same in any order, as floats: many are added at once."""
     return compiled(loop, fastmath={"reassoc", "contract"})
@@ -34,57 +41,107 @@ def any_order(loop: Loop) -> Loop:
 # The best ---------------------------------------------------------------------------------------
 
 
-@compiled
+class Desk(NamedTuple):
+    """What a reader's papers are worked out on; one memory may be seen as floats and as their bits.
+
+    ``sums``, ``mixed``, ``loud`` float32[size], ``is_starred`` int32[size] (0 or ``LIFT``), ``is_out`` uint8[size]:
+    of each paper, padded with rows that nothing answers; ``lanes`` is ``mixed`` as bits, int32[size / LANES, LANES],
+    with the ``peaks`` of its columns. ``top`` float32[1] of the sums. ``keys`` int64[k]: the best.
+    """
+
+    sums: Floats
+    sum_bits: Integers
+    mixed: Floats
+    lanes: Integers
+    loud: Floats
+    is_starred: Integers
+    is_out: Integers
+    peaks: Integers
+    top: Floats
+    top_bits: Integers
+    keys: Integers
+
+
+def desk(board: Board, k: int) -> Desk:
+    """Return an empty desk. Machine code that makes arrays itself takes seconds longer to compile."""
+    n = board.trending.size
+    size = (n // LANES + 1) * LANES
+    sums, mixed, loud, top = (np.zeros(length, np.float32) for length in (size, size, size, 1))
+    loud[:n] = board.trending
+    return Desk(
+        sums=sums,
+        sum_bits=sums.view(np.int32),
+        mixed=mixed,
+        lanes=mixed.view(np.int32).reshape(-1, LANES),
+        loud=loud,
+        is_starred=np.zeros(size, np.int32),
+        is_out=np.zeros(size, np.uint8),
+        peaks=np.zeros(LANES, np.int32),
+        top=top,
+        top_bits=top.view(np.int32),
+        keys=np.zeros(k, np.int64),
+    )
+
+
 def fan_out(board: Board, readers: Readers, best: Best) -> None:
+    """Fill ``best``."""
+    left_out = readers.left_out._replace(rows=readers.left_out.rows.astype(np.uint32, copy=False))
+    _fan_out(
+        board, readers._replace(left_out=left_out), best, best.scores.view(np.int32), desk(board, best.rows.shape[1])
+    )
+
+
+@compiled
+def _fan_out(board: Board, readers: Readers, best: Best, score_bits: Integers, desk: Desk) -> None:
     """Fill ``best`` reader by reader.
 
-    A reader's sums stand in one dense line, which stays in the first-level cache: adding needs no
-    search, and all else is a straight run over it. Its end is padded with rows that nothing answers.
+    A reader's sums stand in one dense line, which stays in the first-level cache: adding needs no search, and
+    all else is straight runs over it, many papers at once.
     """
-    n = board.trending.size
-    size = (n // BLOCK + 1) * BLOCK
-    sums, mixed, loud = np.zeros(size, np.float32), np.zeros(size, np.float32), np.zeros(size, np.float32)
-    loud[:n] = board.trending
-    is_starred, is_out = np.zeros(size, np.uint8), np.zeros(size, np.uint8)
+    sums, is_out, boosts = desk.sums, desk.is_out, readers.boosts
     for reader in range(readers.mix.size):
-        has_star = _add(board.answers, readers, reader, sums, is_starred)
+        has_star = _add(board.answers, readers, reader, sums, desk.is_starred)
         best.counts[reader, 1] = _hide(board.hides, readers, reader, sums, is_out)
-        best.counts[reader, 0] = _positive(sums)
-        best.counts[reader, 2] = _leave_out(readers.left_out, reader, sums, is_out)
-        if readers.boost_of[reader] >= 0:
-            sums[:n] *= readers.boosts[readers.boost_of[reader]]
-        _scale(sums, loud, is_out, readers.mix[reader], best.scale[reader])
+        answered = _leave_out(readers.left_out, reader, sums, is_out)
+        best.counts[reader, 0] = answered + _top(desk.sum_bits, desk.top_bits)
+        best.counts[reader, 2] = answered
+        boost = readers.boost_of[reader]
+        if boost >= 0:
+            for row in range(boosts.shape[1]):
+                sums[row] *= boosts[boost, row]
+            _top(desk.sum_bits, desk.top_bits)
+        by_interest, by_trending = _scale(desk.top[0], desk.loud, is_out, readers.mix[reader])
+        best.scale[reader, 0], best.scale[reader, 1] = by_interest, by_trending
+        _mix(sums, desk.loud, by_interest, by_trending, desk.mixed)
         if has_star:
-            _mix(sums, loud, best.scale[reader], mixed)
-            _keep(mixed, is_starred)
-            best.starred[reader] = _take(mixed, best.rows[reader], best.scores[reader], best.starred[reader])
-            _drop(sums, is_starred)
-            is_starred[:] = 0
-        _mix(sums, loud, best.scale[reader], mixed)
-        _take(mixed, best.rows[reader], best.scores[reader], best.starred[reader])
-        sums[:] = 0
-        is_out[:] = 0
+            _lift(desk.lanes, desk.is_starred)
+        end = _take(desk.lanes, desk.peaks, desk.keys)
+        best.starred[reader] = _write(desk.keys, end, best.rows, score_bits, reader)
+        for row in range(sums.size):
+            sums[row] = 0
+        for row in range(is_out.size):
+            is_out[row] = 0
 
 
-@compiled
+@inner
 def _add(answers: Lines, readers: Readers, reader: int, sums: Floats, is_starred: Integers) -> bool:
     """Add up what answers; return whether an interest is starred."""
     has_star = False
     for follow in range(readers.ends[reader], readers.ends[reader + 1]):
         if readers.flags[follow] & MUTED:
             continue
-        line = range(answers.ends[readers.query[follow]], answers.ends[readers.query[follow] + 1])
-        weight = readers.weight[follow]
-        for at in line:
+        query, weight = readers.query[follow], readers.weight[follow]
+        start, end = answers.ends[query], answers.ends[query + 1]
+        for at in range(start, end):
             sums[answers.rows[at]] += weight * answers.scores[at]
         if readers.flags[follow] & STARRED:
             has_star = True
-            for at in line:
-                is_starred[answers.rows[at]] = 1
+            for at in range(start, end):
+                is_starred[answers.rows[at]] = LIFT
     return has_star
 
 
-@compiled
+@inner
 def _hide(hides: Lines, readers: Readers, reader: int, sums: Floats, is_out: Integers) -> int:
     muted = 0
     for follow in range(readers.ends[reader], readers.ends[reader + 1]):
@@ -97,7 +154,7 @@ def _hide(hides: Lines, readers: Readers, reader: int, sums: Floats, is_out: Int
     return muted
 
 
-@compiled
+@inner
 def _leave_out(left_out: Lines, reader: int, sums: Floats, is_out: Integers) -> int:
     """Leave out what was sent or voted down; return how many of them answered."""
     answered = 0
@@ -109,77 +166,106 @@ def _leave_out(left_out: Lines, reader: int, sums: Floats, is_out: Integers) -> 
     return answered
 
 
-@compiled
-def _positive(sums: Floats) -> int:
-    """Count the sums above 0 by their bits, which have the same order where nothing is negative."""
-    bits, count = sums.view(np.int32), np.int32(0)
+@inner
+def _top(bits: Integers, top: Integers) -> int:
+    """Find the highest sum and count those above 0, by their bits: they have the same order as no sum is negative."""
+    count, highest = np.int32(0), np.int32(0)
     for at in range(bits.size):
         count += np.int32(bits[at] > 0)
+        highest = max(highest, bits[at])
+    top[0] = highest
     return int(count)
 
 
-@compiled
-def _scale(sums: Floats, loud: Floats, is_out: Integers, mix: float, scale: Floats) -> None:
-    bits, highest = sums.view(np.int32), np.zeros(1, np.int32)
-    peak = np.int32(0)
-    for at in range(bits.size):
-        peak = max(peak, bits[at])
-    highest[0] = peak
-    top = highest.view(np.float32)[0]
-    first = 0
+@inner
+def _scale(top: np.float32, loud: Floats, is_out: Integers, mix: np.float32) -> tuple[np.float32, np.float32]:
+    first, none = 0, np.float32(0)
     while is_out[first]:
         first += 1
-    scale[0] = (np.float32(1) - mix) / top if top > 0 else np.float32(0)
-    scale[1] = mix / loud[first] if loud[first] > 0 else np.float32(0)
+    return (np.float32(1) - mix) / top if top > 0 else none, mix / loud[first] if loud[first] > 0 else none
 
 
-@compiled
-def _mix(sums: Floats, loud: Floats, scale: Floats, mixed: Floats) -> None:
-    by_interest, by_trending = scale[0], scale[1]
+@inner
+def _mix(sums: Floats, loud: Floats, by_interest: np.float32, by_trending: np.float32, mixed: Floats) -> None:
     for row in range(sums.size):
         value = sums[row] * by_interest + loud[row] * by_trending
         mixed[row] = value if sums[row] > 0 else np.float32(-1)
 
 
-@compiled
-def _keep(mixed: Floats, is_kept: Integers) -> None:
-    for row in range(mixed.size):
-        mixed[row] = mixed[row] if is_kept[row] else np.float32(-1)
+@inner
+def _lift(lanes: Integers, is_starred: Integers) -> None:
+    """Lift what is starred above all else by the bit that no score below 2 has."""
+    for number in range(lanes.shape[0]):
+        for lane in range(LANES):
+            lanes[number, lane] |= is_starred[number * LANES + lane]
+            is_starred[number * LANES + lane] = 0
 
 
-@compiled
-def _drop(sums: Floats, is_dropped: Integers) -> None:
-    for row in range(sums.size):
-        sums[row] = np.float32(0) if is_dropped[row] else sums[row]
+@inner
+def _take(lanes: Integers, peaks: Integers, keys: Integers) -> int:
+    """Put the best into ``keys``, the best first; return how many there are.
 
-
-@compiled
-def _take(mixed: Floats, rows: Integers, scores: Floats, first: int) -> int:
-    """Put the best into ``rows`` from ``first`` on, the best first, of equals the upper row; return the end."""
-    blocks, bits = mixed.reshape(-1, BLOCK), mixed.view(np.int32).reshape(-1, BLOCK)
-    end, floor = first, np.full(1, -1, np.float32)
-    for number in range(bits.shape[0] if first < rows.size else 0):
-        peak = LOWEST
-        for at in range(BLOCK):
-            peak = max(peak, bits[number, at])
-        if peak > floor.view(np.int32)[0]:
-            for at in range(BLOCK):
-                if blocks[number, at] > floor[0]:
-                    end = min(end + 1, rows.size)
-                    _insert(blocks[number, at], number * BLOCK + at, scores[first:end], rows[first:end])
-                    if end == rows.size:
-                        floor[0] = scores[end - 1]
+    A key is the bits of a score before the row counted from the end: of equals the upper row has the higher one.
+    """
+    end, floor = 0, _floor(lanes, peaks, keys.size)
+    for lane in range(LANES):
+        for number in range(lanes.shape[0] if peaks[lane] >= floor and keys.size else 0):
+            if lanes[number, lane] >= floor:
+                key = np.int64(lanes[number, lane]) << 32 | (ROWS - (number * LANES + lane))
+                end = _insert(key, keys, end)
     return end
 
 
-@compiled
-def _insert(score: float, row: int, scores: Floats, rows: Integers) -> None:
-    """Put the row where it belongs, behind its equals; the last one falls out."""
-    at = scores.size - 1
-    while at > 0 and scores[at - 1] < score:
-        scores[at], rows[at] = scores[at - 1], rows[at - 1]
-        at -= 1
-    scores[at], rows[at] = score, row
+@inner
+def _insert(key: np.int64, keys: Integers, end: int) -> int:
+    """Put the key where it belongs among those before ``end``, or nowhere; return the new end."""
+    if end < keys.size:
+        keys[end] = -1
+        end += 1
+    at = end - 1
+    if key > keys[at]:
+        while at > 0 and keys[at - 1] < key:
+            keys[at] = keys[at - 1]
+            at -= 1
+        keys[at] = key
+    return end
+
+
+@inner
+def _floor(lanes: Integers, peaks: Integers, k: int) -> int:
+    """Fill in the ``peaks``; return a score, as bits, that at least ``k`` of them reach, hardly more do; or else 0."""
+    for lane in range(LANES):
+        peaks[lane] = -1
+    for number in range(lanes.shape[0]):
+        for lane in range(LANES):
+            peaks[lane] = max(peaks[lane], lanes[number, lane])
+    low, high = HIGHEST, np.int32(0)
+    for lane in range(LANES):
+        low, high = min(low, peaks[lane]), max(high, peaks[lane])
+    low = max(low, np.int32(0))
+    middle = np.int32(max(low, high - QUARTER))
+    for _ in range(STEPS if k < LANES else 0):
+        reached = np.int32(0)
+        for lane in range(LANES):
+            reached += np.int32(peaks[lane] >= middle)
+        is_enough = reached >= k
+        low, high = (middle if is_enough else low), (high if is_enough else middle)  # no branch to guess
+        if is_enough and reached < k + 2:
+            break
+        middle = np.int32(low + (high - low) // 2)
+    return int(low)
+
+
+@inner
+def _write(keys: Integers, end: int, rows: Integers, score_bits: Integers, reader: int) -> int:
+    """Take the keys apart; return how many are starred."""
+    starred = 0
+    for at in range(end):
+        bits = keys[at] >> 32
+        starred += bits >= LIFT
+        score_bits[reader, at] = bits & ~LIFT
+        rows[reader, at] = ROWS - (keys[at] & ROWS)
+    return starred
 
 
 # The places -------------------------------------------------------------------------------------
