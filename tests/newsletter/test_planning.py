@@ -1,6 +1,7 @@
 """Who gets a row, with which picks, or why without a mail."""
 
 import datetime as dt
+import gc
 import re
 from typing import Any
 
@@ -379,6 +380,18 @@ def test_no_query_lists_the_readers_one_by_one():
     reading = [query["sql"] for query in captured if "WHERE" in query["sql"] and "SELECT" in query["sql"][:8]]
     assert reading
     assert not [sql for sql in reading if re.search(r"IN \((\d+, ){20}", sql)]
+
+
+@pytest.mark.parametrize("was_enabled", [True, False])
+def test_garbage_is_collected_after_planning_if_it_was_before(was_enabled):
+    make_subscriber()
+    edition = edition_of("Robots")
+    (gc.enable if was_enabled else gc.disable)()
+    try:
+        plan(edition, SEVEN)
+        assert gc.isenabled() == was_enabled
+    finally:
+        gc.enable()
 
 
 def test_readers_come_in_chunks(monkeypatch):
