@@ -6,13 +6,12 @@ say so, and the sweeper turns them into *unknown*, which is never sent again by 
 """
 
 import datetime as dt
-import gc
 import logging
 import time
 import uuid
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 
 from django.db.models import QuerySet
 from django.utils import timezone
@@ -55,7 +54,7 @@ def deliver_chunk(  # noqa: PLR0913 - a chunk, and what stands for the world aro
     given none now. Empty when another worker holds the chunk. ``now`` and ``clock`` are the real
     time, by which leases and retries go. Any number of workers may be given the same chunk.
     """
-    with _fewer_to_collect(), ExitStack() as stack:
+    with ExitStack() as stack:
         ways = [Line(carrier, clock) for carrier in carriers] or lines.configured(stack, clock)
         if all(line.is_paused() for line in ways):
             return Counter(provider_paused=1)
@@ -63,16 +62,6 @@ def deliver_chunk(  # noqa: PLR0913 - a chunk, and what stands for the world aro
         if worker.lease.claim(now):
             worker.run()
     return worker.ledger.counts
-
-
-@contextmanager
-def _fewer_to_collect() -> Iterator[None]:
-    """Keep Python's collector from going through all that was there before, as the mails of a chunk come and go."""
-    gc.freeze()
-    try:
-        yield
-    finally:
-        gc.unfreeze()
 
 
 class _Worker:
