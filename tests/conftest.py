@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from django.core.cache import cache
+from django.utils import translation
 
 ROOT = Path(__file__).resolve().parent.parent
 POSTGRES_URL = os.environ.get("TEST_POSTGRES_URL", "postgres://postgres@127.0.0.1:5432/postgres")
@@ -116,6 +117,13 @@ def mails(db: None, outbox: None) -> dict[str, bytes]:
     if not MAILS:
         MAILS.update(every_mail())
     return MAILS
+
+
+@pytest.fixture(autouse=True)
+def _no_language_of_a_test_before() -> Iterator[None]:
+    """A request leaves its language behind in its thread, and the next one in it brings its own."""
+    yield
+    translation.deactivate()
 
 
 @pytest.fixture(scope="session")

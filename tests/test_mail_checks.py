@@ -51,7 +51,7 @@ def test_an_unclosed_element_is_an_error(tmp_path):
 
 @pytest.mark.mail
 def test_what_a_mail_program_cannot_show_is_named_with_the_program():
-    assert ("display:flex", "outlook.windows") in unsupported(page_with('<div style="display: flex">x</div>'))
+    assert ("display:flex", "outlook.windows") in unsupported([page_with('<div style="display: flex">x</div>')])
 
 
 @pytest.mark.browser
