@@ -13,7 +13,8 @@ _OURS = re.findall(r"^#? ?([A-Z_]+)=", (Path(__file__).parent.parent / ".env.exa
 for _name in [*_OURS, *(name for name in os.environ if name.startswith("ANYMAIL_"))]:
     os.environ.pop(_name, None)
 os.environ["ENV_FILE"] = os.devnull
-os.environ["VAR_DIR"] = tempfile.mkdtemp(prefix="paperboy-test-")
+_folder = tempfile.TemporaryDirectory(prefix="paperboy-test-")  # removed when the process ends
+os.environ["VAR_DIR"] = _folder.name
 os.environ["ADDRESS_HASH_KEY"] = "only-for-tests"
 os.environ["POSTAL_ADDRESS"] = "1 Test Street, Testville"
 os.environ["LOG_LEVEL"] = "WARNING"
