@@ -1,6 +1,6 @@
 """Readers' papers out of the scores: used by the digest, the preview and the back-test alike."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, chain
 from typing import Literal, NamedTuple
@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from papers.index import Document, PaperIndex
+from papers.index import Document
 from subscribers.candidates import Candidates
 from subscribers.fanout import MUTED, STARRED, Best, Floats, Integers, Lines, Readers, fan_out
 from subscribers.places import Picks, Places, candidates_for, settle
@@ -100,18 +100,6 @@ class Selection:
     matched: int
     muted: int
     sent_before: int = 0
-
-
-def select(
-    index: PaperIndex,
-    trending: Mapping[int, float],
-    wishes: Sequence[Wish],
-    preferences: Preferences,
-    *,
-    sent_before: Collection[int] = (),
-) -> Selection:
-    """Choose and order one reader's papers among those of ``index``; see ``select_all``."""
-    return select_all(Candidates(index, trending), [Reader(wishes, preferences, sent_before)])[0]
 
 
 def select_all(candidates: Candidates, readers: Sequence[Reader]) -> list[Selection]:

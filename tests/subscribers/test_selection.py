@@ -12,7 +12,7 @@ from papers.query import parse
 from papers.ranking import answers, evidence, hides
 from subscribers.candidates import Candidates
 from subscribers.fanout import WORTH_COMPILING
-from subscribers.selection import Preferences, Reader, Wish, select, select_all
+from subscribers.selection import Preferences, Reader, Wish, select_all
 
 WORDS = ["robot", "graph", "agent", "survey"]
 
@@ -24,6 +24,11 @@ def wish(wording, **fields):
 def index_of(*titles):
     """Papers 1, 2, 3… with these titles."""
     return PaperIndex(Document(id=n, title=title) for n, title in enumerate(titles, start=1))
+
+
+def select(index, trending, wishes, preferences, *, sent_before=()):
+    """One reader's selection."""
+    return select_all(Candidates(index, trending), [Reader(wishes, preferences, sent_before)])[0]
 
 
 def chosen(selection, section=None):
