@@ -242,7 +242,7 @@ def post(
     try:
         response = backend.post_to_esp(call, None)
         try:
-            return batch.read(response.json(), len(items))
+            return outcomes.of_one_call(batch.read(response.json(), len(items)))
         except UNREADABLE:
             raise AnymailRequestsAPIError("Not an answer for each mail", response=response, backend=backend) from None
     except AnymailRequestsAPIError as error:

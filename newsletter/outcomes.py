@@ -4,6 +4,7 @@ import datetime as dt
 import re
 import smtplib
 from collections.abc import Sequence
+from dataclasses import replace
 from email.errors import MessageError
 from email.utils import parsedate_to_datetime
 from typing import Literal
@@ -28,7 +29,7 @@ Kind = Literal["accepted", "retry", "unsent", "failed", "unknown", "provider_fau
 
 AUTHENTICATION = {530, 534, 535, 538}  # SMTP: our log-in is wanted, or is not accepted
 NOT_SENT = {408, 425, 429, 503}
-OUR_SETTINGS = {401, 402, 403, 404, 405, 413}
+OF_A_MAIL = {400, 422}  # may be about one reader; any other refusal is about what we ask, whom or how
 CANNOT_BE_SENT = (
     AnymailInvalidAddress,
     AnymailRecipientsRefused,
@@ -57,6 +58,9 @@ NAMES_THE_RECIPIENT = re.compile(r"[`'\"]to[`'\"]|recipient|mailbox|inactive", r
 NAMES_OUR_SETTINGS = re.compile(
     r"[`'\"]from[`'\"]|sender|signature|domain|stream|api[ _-]?key|token|account|credits", re.IGNORECASE
 )
+ADDRESS = re.compile(r"[^\s<>()'\"`,:;]+@[^\s<>()'\"`,:;]*")
+# A server that sends nobody's mails for us says so where it hears of the first recipient.
+REFUSES_US = re.compile(r"\brelay", re.IGNORECASE)
 
 
 def classify(error: Exception, *, has_sent_body: bool | None) -> Outcome:
@@ -105,6 +109,16 @@ def refused(text: str, *, is_passing: bool = False) -> Outcome:
     return Outcome(kind, error=_without_mailboxes(f"the provider says: {text}"))
 
 
+def of_one_call(answered: Sequence[Outcome]) -> Sequence[Outcome]:
+    """Return the answers to the mails of a call, none of which blames us where another mail of it was taken.
+
+    What is said then is about that mail, whatever its words; and one reader's must not stop the others'.
+    """
+    if not any(outcome.kind == "accepted" for outcome in answered):
+        return answered
+    return [replace(each, kind="retry") if each.kind == "provider_fault" else each for each in answered]
+
+
 def _cause(error: Exception) -> BaseException:
     """Return what ``requests`` raised, which Anymail wraps."""
     return error.__cause__ if isinstance(error.__cause__, requests.RequestException) else error
@@ -130,8 +144,8 @@ def _kind_of_reply(
 ) -> Kind:
     """Return the class of an SMTP server's reply; which exception it is tells the phase."""
     if isinstance(error, smtplib.SMTPRecipientsRefused):
-        code = min(code for code, _ in error.recipients.values())
-        is_about_the_reader = True
+        code, words = min(error.recipients.values())
+        is_about_the_reader = not REFUSES_US.search(ADDRESS.sub("", words.decode("utf-8", "replace")))
     else:
         code, is_about_the_reader = error.smtp_code, isinstance(error, smtplib.SMTPDataError)
     if code in AUTHENTICATION:
@@ -149,17 +163,16 @@ def _kind_of_answer(error: AnymailAPIError) -> Kind:
     status, words = from_amazon or (error.status_code or 0, getattr(error.response, "text", ""))
     if status in NOT_SENT:
         return "retry"
-    if status in OUR_SETTINGS or 300 <= status < 400:
-        return "provider_fault"
     if status == 409:
         return "unknown"  # the key of an earlier call: that one is under way, or had another body
-    if 400 <= status < 500:
+    if status in OF_A_MAIL:
         return _kind_of_refusal(words)
-    return "unknown"
+    return "provider_fault" if 300 <= status < 500 else "unknown"
 
 
 def _kind_of_refusal(text: str) -> Kind:
-    """Return whom the provider's words complain about: us, or this reader."""
+    """Return whom the provider's words complain about: us, or this reader; an address says nothing of that."""
+    text = ADDRESS.sub("", text)
     names_us = NAMES_OUR_SETTINGS.search(text) and not NAMES_THE_RECIPIENT.search(text)
     return "provider_fault" if names_us else "failed"
 

@@ -17,6 +17,7 @@ from werkzeug import Request, Response
 
 from newsletter import messages
 from newsletter.models import Delivery, ProviderState
+from newsletter.outcomes import is_useless
 from newsletter.providers import Provider
 from newsletter.sending import deliver_chunk
 from subscribers.emails import Outcome
@@ -185,6 +186,16 @@ def test_a_mail_that_is_refused_for_our_settings_is_nobodys_failure(api, httpser
 
     # Mailjet names the field; it is still the sender that the words are about.
     assert kinds(hand_over(mails)) == ["provider_fault"] * 3
+
+
+@each(*WITH_ITEMS)
+def test_where_others_were_taken_a_complaint_is_about_its_mail_whatever_its_words(api, httpserver, mails):
+    answer(httpserver, api, accepted(api, 3, {1: "The domain is refused."}))
+
+    outcomes = hand_over(mails)
+
+    assert kinds(outcomes) == ["accepted", "retry", "accepted"]
+    assert not is_useless(outcomes)
 
 
 @each(MAILJET)
