@@ -2,8 +2,8 @@
 # ruff: noqa: PLC0415 - its models exist after setup(), and the newsletter is not ours
 """django-newsletter on a sink, run by the peers' Python: a line of numbers for every line of input.
 
-It gets an SQLite database in memory, where its look-ups are cheapest, and a letter of ten articles
-as long as the cards of a digest. Its own submit() is what is measured.
+It gets a PostgreSQL database, as ours does, and a letter of ten articles as long as the cards of a
+digest. Its own submit() is what is measured.
 """
 
 import json
@@ -12,6 +12,7 @@ import time
 import types
 
 import django
+import environ
 from django.conf import settings
 from django.core.management import call_command
 from django.utils import timezone
@@ -33,7 +34,7 @@ def stand_in_for_thumbnails() -> None:
     sys.modules |= {module.__name__: module for module in (sorl, thumbnail, fields)}
 
 
-def configure(port: int) -> None:
+def configure(port: int, database: str) -> None:
     settings.configure(
         SECRET_KEY="only-for-a-benchmark",
         INSTALLED_APPS=[
@@ -42,7 +43,7 @@ def configure(port: int) -> None:
             "django.contrib.sites",
             "newsletter",
         ],
-        DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}},
+        DATABASES={"default": environ.Env.db_url_config(database)},
         TEMPLATES=[{"BACKEND": "django.template.backends.django.DjangoTemplates", "APP_DIRS": True}],
         ROOT_URLCONF="newsletter.urls",
         SITE_ID=1,
@@ -91,8 +92,8 @@ def submit(message) -> tuple[float, float]:
     return time.process_time() - cpu, time.perf_counter() - wall
 
 
-def main(port: int, readers: int) -> None:
-    configure(port)
+def main(port: int, readers: int, database: str) -> None:
+    configure(port, database)
     message = letter(readers)
     sys.stdout.write(json.dumps({"ready": readers}) + "\n")
     sys.stdout.flush()
@@ -103,4 +104,4 @@ def main(port: int, readers: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]))
+    main(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3])

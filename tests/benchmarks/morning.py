@@ -3,7 +3,9 @@
 import datetime as dt
 import random
 import re
+from collections import defaultdict
 from collections.abc import Sequence
+from itertools import accumulate, chain
 
 from django.utils import timezone
 
@@ -12,7 +14,7 @@ from papers.models import Paper
 from subscribers.models import Subscriber
 
 PAPERS, PICKS, FOR_YOU = 60, 10, 7
-INTERESTS = 2000  # distinct; readers share the popular ones, as they do topics
+INTERESTS, FOLLOWS, ANSWERS = 2000, 5, 5  # distinct interests, each reader's, and papers that answer one
 DATE, DAY = dt.date(2026, 7, 8), dt.timedelta(days=1)
 CHUNK = 500
 BATCH = 10_000
@@ -21,6 +23,8 @@ WORDS = re.findall(
     "a model of language learns from few examples what larger ones need data for we show that attention over long "
     "contexts costs less than it seems when memory is shared and that robots agents and graphs gain from it in the end",
 )
+
+Why = dict[str, object]
 
 
 def words(draw: random.Random, number: int) -> str:
@@ -82,32 +86,41 @@ def make_readers(number: int, name: str = "reader") -> list[Subscriber]:
 
 
 class Picker:
-    """Draws picks: papers by their popularity, and the sentences that say why."""
+    """Draws what the planner would choose: the papers that answer most of a reader's interests, then the edition's top.
+
+    Readers have five interests each, by Zipf's law, and evidence is a matter of the interest and the
+    paper, so that readers share it: 1,000 mails hold 10,600 lines of it, 2,500 distinct. The planner gives
+    1,000 readers of ``crowd.Crowd`` with as many interests 10,500 and 930 out of 60 recorded papers, 13,600
+    and 2,700 out of 300.
+    """
 
     def __init__(self, draw: random.Random, papers: Sequence[Paper]) -> None:
         self.draw, self.ids = draw, [paper.pk for paper in papers]
-        self.interests = [words(draw, 2) for _ in range(INTERESTS)]
-        self.sentences = {paper.pk: paper.abstract.split(". ") for paper in papers}
+        self.shares = list(accumulate(1 / number for number in range(1, INTERESTS + 1)))
+        self.answers = [self._answers(words(draw, 2), papers) for _ in range(INTERESTS)]
+
+    def _answers(self, interest: str, papers: Sequence[Paper]) -> dict[int, Why]:
+        return {paper.pk: self._why(interest, paper) for paper in self.draw.sample(papers, ANSWERS)}
+
+    def _why(self, interest: str, paper: Paper) -> Why:
+        field = self.draw.choice(["title", "abstract"])
+        text = paper.title if field == "title" else self.draw.choice(paper.abstract.split(". "))
+        start = self.draw.randrange(len(text) - 20)
+        return {"interest": interest, "field": field, "text": text, "marks": [[start, start + 12]]}
 
     def picks(self, delivery: Delivery) -> DeliveryPicks:
-        chosen = self.draw.sample(self.ids, PICKS)
+        asked = set(self.draw.choices(range(INTERESTS), cum_weights=self.shares, k=FOLLOWS))
+        found: defaultdict[int, list[Why]] = defaultdict(list)
+        for pk, why in chain.from_iterable(self.answers[number].items() for number in sorted(asked)):
+            found[pk].append(why)
+        for_you = sorted(found, key=lambda pk: -len(found[pk]))[:FOR_YOU]
+        trending = [pk for pk in self.ids if pk not in for_you][: PICKS - len(for_you)]
         details = [
-            {
-                "paper": pk,
-                "section": "for_you" if number < FOR_YOU else "trending",
-                "score": 0.5,
-                "why": [self.why(pk) for _ in range(self.draw.choice([1, 1, 2]))] if number < FOR_YOU else [],
-            }
-            for number, pk in enumerate(chosen)
+            *({"paper": pk, "section": "for_you", "score": 0.5, "why": found[pk]} for pk in for_you),
+            *({"paper": pk, "section": "trending", "score": 0.5, "why": []} for pk in trending),
         ]
-        counts = {"considered": PAPERS, "matched": FOR_YOU + self.draw.randrange(5), "muted": 0, "sent_before": 0}
-        return DeliveryPicks(delivery=delivery, paper_ids=chosen, details=details, counts=counts)
-
-    def why(self, pk: int) -> dict[str, object]:
-        text = self.draw.choice(self.sentences[pk])
-        start = self.draw.randrange(len(text) - 20)
-        interest = self.interests[int(INTERESTS * self.draw.random() ** 3)]
-        return {"interest": interest, "field": "abstract", "text": text, "marks": [[start, start + 12]]}
+        counts = {"considered": PAPERS, "matched": len(found), "muted": 0, "sent_before": 0}
+        return DeliveryPicks(delivery=delivery, paper_ids=[*for_you, *trending], details=details, counts=counts)
 
 
 def make_deliveries(edition: Edition, readers: Sequence[Subscriber], picker: Picker) -> list[int]:

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import psycopg
 
-from tests.conftest import POSTGRES_URL, ROOT, shared_data
+from tests.conftest import POSTGRES_URL, REDIS_URL, ROOT, shared_data
 
 # What each benchmark stores its rows in; '' where it needs no database.
 BENCHMARKS = {
@@ -74,6 +74,7 @@ def measure(name: str, kind: str, size: str, env: dict[str, str], results: Path)
 def environment(folder: str, url: str) -> dict[str, str]:
     """Return the settings of the embedded default, whatever the developer's own are."""
     ours = {"DJANGO_SETTINGS_MODULE": "newsletter.settings", "ENV_FILE": os.devnull, "LOG_LEVEL": "WARNING"}
+    ours |= {"TEST_POSTGRES_URL": POSTGRES_URL, "TEST_REDIS_URL": REDIS_URL}
     ours |= {"SHARED_DATA": str(data)} if (data := shared_data()) else {}
     return {"PATH": os.environ["PATH"], "HOME": folder, "VAR_DIR": folder, "DATABASE_URL": url} | ours
 

@@ -13,7 +13,7 @@ ANSWERS = {
     b"DATA": b"354 go on\r\n",
     b"QUIT": b"221 bye\r\n",
 }
-taken = {"smtp": 0, "http": 0}
+taken = {"smtp": 0, "http": 0, "octets": 0}
 
 
 class _Protocol(asyncio.Protocol):
@@ -44,6 +44,7 @@ class Smtp(_Protocol):
             return None
         self.buffer = rest
         taken["smtp"] += self.in_mail
+        taken["octets"] += len(line) * self.in_mail
         verb = b"" if self.in_mail else bytes(line[:4]).upper()
         self.in_mail = verb == b"DATA"
         return ANSWERS.get(verb, b"250 ok\r\n")
@@ -61,6 +62,7 @@ class Http(_Protocol):
         mails = json.loads(body[:size])
         self.buffer = body[size:]
         taken["http"] += len(mails)
+        taken["octets"] += size
         said = [{"ErrorCode": 0, "Message": "OK", "MessageID": f"{n:036d}", "To": m["To"]} for n, m in enumerate(mails)]
         content = json.dumps(said).encode()
         return b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (
@@ -84,7 +86,10 @@ def _say(what: dict[str, int]) -> None:
 
 
 class Sinks:
-    """``with Sinks() as sinks``: ``sinks.ports`` and ``sinks.taken()``, each by ``smtp`` and ``http``."""
+    """``with Sinks() as sinks``: ``sinks.ports`` and ``sinks.taken()``, each by ``smtp`` and ``http``.
+
+    What was taken is in mails, and in ``octets`` of both together.
+    """
 
     def __enter__(self) -> Self:
         command = [sys.executable, "-m", ROOT_MODULE]
