@@ -88,7 +88,7 @@ def bodies(digest: Digest, of_version: str) -> tuple[Body, Body]:
     text = _text(frame, strings, [_joined(entries, "text", url) for entries in sections])
     escaped = [escape(string) for string in strings]
     html = slots.fill(frame.html, escaped, [_joined(entries, "html", escaped_url) for entries in sections])
-    return Body.of(text), Body.of(html)
+    return Body(text), Body(html)
 
 
 def frame_context(digest: Digest) -> dict[str, object]:

@@ -15,7 +15,7 @@ from django.core.mail import EmailMessage
 
 from newsletter import batches
 from newsletter.batches import Batch, Data, Item
-from subscribers.mime import PreparedMessage
+from subscribers.mime import Body, PreparedMessage
 
 MARK = f"m{secrets.token_hex(12)}n"
 _MARKERS = re.compile(rf"{MARK}\d+x(?:@example\.org)?")
@@ -23,7 +23,7 @@ _MARKERS = re.compile(rf"{MARK}\d+x(?:@example\.org)?")
 _ADDRESS = re.compile(r"[\w+-]+(?:\.[\w+-]+)*@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+", re.ASCII)
 _LINE_BREAK = re.compile(r"[\r\n]")
 # Whatever else is set on a message is for Anymail alone to understand.
-_ATTRIBUTES = frozenset(vars(PreparedMessage(html="", boundary=""))) | {"metadata"}
+_ATTRIBUTES = frozenset(vars(PreparedMessage(text="", html="", boundary=""))) | {"metadata"}
 
 Values = Mapping[str, str]
 Cast = Callable[[Values], Any]
@@ -40,7 +40,7 @@ class Moulds:
     def item(self, message: EmailMessage) -> Item:
         """Return the mail as it stands in a call; raises what Anymail raises about it."""
         values = _values(message)
-        if values is None:
+        if values is None or not isinstance(message, PreparedMessage):
             return self._by_anymail(message)
         shape = (message.from_email, *message.reply_to, None, *message.extra_headers)
         if shape not in self._moulds:
@@ -48,12 +48,12 @@ class Moulds:
         mould = self._moulds[shape]
         return mould(values) if mould else self._by_anymail(message)
 
-    def _checked(self, message: EmailMessage, values: Values) -> Callable[[Values], Item] | None:
+    def _checked(self, message: PreparedMessage, values: Values) -> Callable[[Values], Item] | None:
         """Return a mould in which this mail comes out as Anymail writes it, to the byte; None if there is none."""
         mould = self._mould(message, values)
         return mould if mould(values) == self._by_anymail(message) else None
 
-    def _mould(self, message: EmailMessage, values: Values) -> Callable[[Values], Item]:
+    def _mould(self, message: PreparedMessage, values: Values) -> Callable[[Values], Item]:
         markers = {name: f"{MARK}{number}x" for number, name in enumerate(values)}
         markers["to"] += "@example.org"
         payload = self._payload(_marked(message, markers))
@@ -87,14 +87,13 @@ def _values(message: EmailMessage) -> Values | None:
     return values
 
 
-def _marked(message: EmailMessage, markers: Values) -> EmailMessage:
+def _marked(message: PreparedMessage, markers: Values) -> PreparedMessage:
     """Return the mail with a marker in place of each of its values."""
     marked = copy.copy(message)
-    marked.to, marked.subject, marked.body = [markers["to"]], markers["subject"], markers["body"]
+    marked.to, marked.subject = [markers["to"]], markers["subject"]
     marked.extra_headers = {name: markers[f"header {name}"] for name in message.extra_headers}
     marked.metadata = {"id": markers["id"]}  # type: ignore[attr-defined]  # read by Anymail
-    marked.alternatives = []  # type: ignore[attr-defined]  # as EmailMultiAlternatives has it
-    marked.attach_alternative(markers["html"], "text/html")  # type: ignore[attr-defined]
+    marked.text, marked.html = Body([markers["body"]]), Body([markers["html"]])
     return marked
 
 

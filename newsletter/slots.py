@@ -87,7 +87,7 @@ def cut(rendered: str, shortest_piece: int = 0) -> tuple[Part, ...]:
         if number % 2:
             parts.append(None if text == "h" else Slot(int(text[:-1])))
         elif text:
-            parts.append(text if len(text) < shortest_piece else Piece.of(text))
+            parts.append(text if len(text) < shortest_piece else Piece(text))
     return tuple(parts)
 
 

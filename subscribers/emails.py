@@ -22,7 +22,7 @@ from django.utils.translation import gettext_lazy as _
 
 from papers.text import readable
 from subscribers import publishing, tokens
-from subscribers.mime import PreparedMessage
+from subscribers.mime import Body, PreparedMessage
 from subscribers.models import Mail, Subscriber, Suppression, Token, hash_address
 
 logger = logging.getLogger(__name__)
@@ -69,8 +69,8 @@ def compose(  # noqa: PLR0913 - a mail has that many parts, and each is named at
     subscriber: Subscriber,
     *,
     subject: str,
-    text: str,
-    html: str,
+    text: Body | str,
+    html: Body | str,
     from_email: str,
     message_id: str,
     opaque_id: str,
@@ -81,7 +81,7 @@ def compose(  # noqa: PLR0913 - a mail has that many parts, and each is named at
 ) -> PreparedMessage:
     """Return a mail to one reader, with every header that mailbox providers ask for.
 
-    ``text`` and ``html`` may be ``mime.Body``, whose shared pieces are encoded already.
+    The shared pieces of a ``Body`` are encoded already.
     ``to`` is the address if it is not the reader's own.
     ``opaque_id`` comes back in the provider's events; ``stream`` is what its complaints are counted
     by, a word that says nothing about the reader. ``date`` is the Date header, now if None.
@@ -104,7 +104,7 @@ def compose(  # noqa: PLR0913 - a mail has that many parts, and each is named at
         headers["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
     message = PreparedMessage(
         subject=one_line(subject),
-        body=text,
+        text=text,
         html=html,
         boundary=opaque_id,
         from_email=from_email,

@@ -4,43 +4,61 @@ import binascii
 import functools
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from email import message_from_bytes
 from email.message import Message
-from typing import Any, Self
+from json.encoder import encode_basestring_ascii
+from typing import Any
 
 from django.core.mail import EmailMultiAlternatives
-from django.core.mail.message import MIMEMixin, forbid_multi_line_headers
+from django.core.mail.message import EmailAlternative, MIMEMixin, forbid_multi_line_headers
 
 UTF8 = "utf-8"
 
 
-@dataclass(frozen=True, slots=True)
 class Piece:
-    """A part of a body that many mails share: as it reads, and as it travels."""
+    """A part of a body that many mails share, in each form that a mail takes, made when it is first asked for."""
 
-    text: str
-    encoded: bytes
+    def __init__(self, text: str) -> None:
+        self.text = text
 
-    @classmethod
-    def of(cls, text: str) -> Self:
-        return cls(text, encoded(text))
+    @functools.cached_property
+    def encoded(self) -> bytes:
+        return encoded(self.text)
+
+    @functools.cached_property
+    def json(self) -> bytes:
+        return _json(self.text)
 
 
 Pieces = Sequence[Piece | str]
 
 
-class Body(str):
-    """A body that knows the pieces it is joined of; what is no ``Piece`` is one reader's alone."""
+class Body:
+    """A body joined out of pieces, in the form that is asked for; what is no ``Piece`` is one reader's alone.
+
+    A batch call never needs the encoded form of a mail, nor SMTP the others, and each takes
+    a third of the time in which a mail is made.
+    """
 
     __slots__ = ("pieces",)
-    pieces: Pieces
 
-    @classmethod
-    def of(cls, pieces: Pieces) -> Self:
-        body = cls("".join([piece if isinstance(piece, str) else piece.text for piece in pieces]))
-        body.pieces = pieces
-        return body
+    def __init__(self, pieces: Pieces) -> None:
+        self.pieces = pieces
+
+    def __str__(self) -> str:
+        return "".join([piece if isinstance(piece, str) else piece.text for piece in self.pieces])
+
+    def json(self) -> bytes:
+        """Return what ``json.dumps(str(self))`` writes between its quotes, in ASCII."""
+        return b"".join([_json(piece) if isinstance(piece, str) else piece.json for piece in self.pieces])
+
+    def encoded(self) -> bytes:
+        """Return the body as it travels by SMTP, without the line break that belongs to the boundary after it."""
+        return b"".join(_encoded_pieces(self.pieces)).removesuffix(b"=\r\n")
+
+
+def _json(text: str) -> bytes:
+    return encode_basestring_ascii(text)[1:-1].encode()
 
 
 _DOTS = re.compile(rb"^\.+", re.MULTILINE)
@@ -60,12 +78,6 @@ def encoded(text: str) -> bytes:
     if not lines.endswith(b"\n"):
         lines += b"=\n"
     return lines.replace(b"\n", b"\r\n")
-
-
-def joined(body: str) -> bytes:
-    """Return a body as it travels, without the line break that belongs to the boundary after it."""
-    pieces: Pieces = body.pieces if isinstance(body, Body) else [body]
-    return b"".join(_encoded_pieces(pieces)).removesuffix(b"=\r\n")
 
 
 def _encoded_pieces(pieces: Pieces) -> Iterator[bytes]:
@@ -90,14 +102,33 @@ class Parsed(MIMEMixin, Message):  # type: ignore[misc]  # as Django's own class
 class PreparedMessage(EmailMultiAlternatives):
     """A mail of text and HTML to one reader, whose bytes are a pure function of what it was made of.
 
-    ``boundary`` must be of letters and digits; behind ``=_`` it cannot stand in quoted-printable.
+    ``text`` and ``html`` are what is sent; ``body`` and ``alternatives`` show them as Django and Anymail ask for
+    them. ``boundary`` must be of letters and digits; behind ``=_`` it cannot stand in quoted-printable.
     """
 
-    def __init__(self, *, html: str, boundary: str, **values: Any) -> None:
+    def __init__(self, *, text: Body | str, html: Body | str, boundary: str, **values: Any) -> None:
         super().__init__(**values)
-        self.attach_alternative(html, "text/html")
+        self.text = text if isinstance(text, Body) else Body([text])
+        self.html = html if isinstance(html, Body) else Body([html])
         self.boundary = f"=_{boundary}"
         self._frozen = b""
+
+    @property
+    def body(self) -> str:
+        return str(self.text)
+
+    @body.setter
+    def body(self, text: str) -> None:
+        self.text = Body([text])
+
+    @property  # type: ignore[override]  # a copy, to which nothing can be appended
+    def alternatives(self) -> tuple[EmailAlternative, ...]:
+        return (EmailAlternative(str(self.html), "text/html"),)
+
+    @alternatives.setter  # type: ignore[override]  # as above
+    def alternatives(self, alternatives: Sequence[tuple[str, str]]) -> None:
+        for html, _ in alternatives:
+            self.html = Body([html])
 
     def freeze(self) -> None:
         """Make the bytes now, while nothing has been claimed; later changes do not reach them."""
@@ -109,12 +140,11 @@ class PreparedMessage(EmailMultiAlternatives):
         return raw if linesep == "\r\n" else raw.replace(b"\r\n", linesep.encode())
 
     def _joined(self) -> bytes:
-        [html] = self.alternatives
         return _JOINT % {
             b"head": self._head(),
             b"boundary": self.boundary.encode(),
-            b"text": joined(self.body),  # type: ignore[arg-type]  # composed of a str
-            b"html": joined(html[0]),  # type: ignore[arg-type]  # attached as a str
+            b"text": self.text.encoded(),
+            b"html": self.html.encoded(),
         }
 
     def message(self) -> "Parsed":  # type: ignore[override]  # of the same methods

@@ -38,7 +38,7 @@ def mail(kind_of_mail):
         if kind_of_mail == "of Django":
             return EmailMessage(subject, text, sender, [to])
         html = "<p>Seven of them.</p>"
-        return PreparedMessage(subject=subject, body=text, html=html, boundary="1", from_email=sender, to=[to])
+        return PreparedMessage(subject=subject, text=text, html=html, boundary="1", from_email=sender, to=[to])
 
     return make
 

@@ -1,5 +1,6 @@
 """A body joined out of encoded pieces decodes to its text, whatever the text and wherever it is cut."""
 
+import json
 import quopri
 import re
 from typing import Any
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from subscribers import emails
-from subscribers.mime import Body, Piece, encoded, joined
+from subscribers.mime import Body, Piece, encoded
 from tests.factories import make_subscriber
 
 # Carriage returns are no text: what a line ends in is the transport's business.
@@ -20,10 +21,17 @@ texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r"
 
 @given(st.lists(st.tuples(texts, st.booleans())))
 def test_joined_pieces_decode_to_their_text(parts):
-    body = Body.of([Piece.of(text) if is_shared else text for text, is_shared in parts])
+    body = Body([Piece(text) if is_shared else text for text, is_shared in parts])
 
-    assert body == "".join(text for text, _ in parts)
-    assert quopri.decodestring(joined(body)).replace(b"\r\n", b"\n").decode() == body
+    assert str(body) == "".join(text for text, _ in parts)
+    assert quopri.decodestring(body.encoded()).replace(b"\r\n", b"\n").decode() == str(body)
+
+
+@given(st.lists(st.tuples(texts, st.booleans())))
+def test_joined_pieces_are_the_json_of_their_text(parts):
+    body = Body([Piece(text) if is_shared else text for text, is_shared in parts])
+
+    assert body.json() == json.dumps(str(body))[1:-1].encode()
 
 
 @given(texts)
