@@ -100,8 +100,9 @@ class _Worker:
         unmarked = [delivery for delivery, _ in composed if delivery.pk not in marked]
         if not going:
             return self._may_skip(unmarked)
-        said = self._hand_over([mail for _, mail in going], name, line)
-        unit = Unit(name, [delivery for delivery, _ in going], said, self.clock())
+        deliveries = [delivery for delivery, _ in going]
+        said = _blamed(deliveries, self._hand_over([mail for _, mail in going], name, line), line)
+        unit = Unit(name, deliveries, said, self.clock())
         self.ledger.unsettled = Done(unit, line, said, unmarked)
         return self._may_go_on(self.ledger.unsettled)
 
@@ -130,7 +131,8 @@ class _Worker:
             # Another provider knows nothing of what the first may have sent.
             group = [delivery for delivery in group if not delivery.may_have_gone]
         self._put_back(group[count:])
-        return group[:count]
+        # In the order in which a call is made again under its key.
+        return sorted(group[:count], key=lambda delivery: delivery.pk)
 
     def _put_back(self, deliveries: Sequence[Delivery]) -> None:
         if deliveries:
@@ -255,6 +257,18 @@ class _Worker:
             return False
         key.delete()
         return True
+
+
+def _blamed(deliveries: Sequence[Delivery], said: Sequence[Outcome], line: Line) -> Sequence[Outcome]:
+    """Return the answers; what would be the provider's fault is the mail's own if only that mail meets with it.
+
+    It was there before and has paused the provider, which took another one since: no pause ends otherwise.
+    """
+    [delivery, *others], [outcome, *_] = deliveries, said
+    is_its_own = not others and delivery.state == Delivery.State.RETRY and line.breaker.is_well()
+    if not is_its_own or outcome.kind != "provider_fault":
+        return said
+    return [Outcome("retry", error=outcome.error)]
 
 
 def _read(rows: QuerySet[Delivery]) -> list[Delivery]:

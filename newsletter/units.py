@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from django.db import connection
-from django.db.models import Q, QuerySet
+from django.db.models import F, Q, QuerySet
 
 from newsletter import messages
 from newsletter.models import Delivery, Edition
@@ -34,9 +34,13 @@ class Unit:
 
 
 def due(now: dt.datetime) -> QuerySet[Delivery]:
-    """Return the rows that are to be sent now, whatever their edition."""
+    """Return the rows that are to be sent now, whatever their edition; those that wait for another attempt last.
+
+    Else the mail that tries a paused provider would always be the one that it was paused for.
+    """
     is_time = Q(next_attempt_at=None) | Q(next_attempt_at__lte=now)
-    return Delivery.objects.filter(is_time, state__in=Delivery.OPEN).order_by("pk")
+    rows = Delivery.objects.filter(is_time, state__in=Delivery.OPEN)
+    return rows.order_by(F("next_attempt_at").asc(nulls_first=True), "pk")
 
 
 # Before the call --------------------------------------------------------------------------------

@@ -229,3 +229,21 @@ def test_a_service_mail_waits_while_the_provider_is_paused_and_goes_afterwards(m
     Mail.objects.update(next_attempt_at=START)
     assert tick.mail(dt.datetime.now(dt.UTC)) == {"accepted": 1}
     assert ProviderState.objects.get().state == "closed"
+
+
+@pytest.mark.parametrize("every", [MINUTE, 5 * MINUTE])
+def test_a_fault_that_only_one_mail_meets_with_stops_nobody_else_for_long_and_ends(every):
+    story = Story(readers=5, unit_size=1)
+    theirs = story.deliveries[0].subscriber.email
+    story.carrier.answer = lambda to: [WRONG_KEY if to == [theirs] else Outcome("accepted")]
+
+    for _ in range(3):
+        story.work()
+        story.now += every
+    assert story.states() == Counter(accepted=4, retry=1)
+
+    for _ in range(20):
+        story.work()
+        story.now += 60 * MINUTE
+    assert story.states() == Counter(accepted=4, failed=1)
+    assert ProviderState.objects.get().state == "closed"
