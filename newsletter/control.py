@@ -3,7 +3,7 @@
 from django.db import transaction
 from django.db.models import Exists, OuterRef, QuerySet
 
-from newsletter import repeats
+from newsletter import repeats, units
 from newsletter.models import Delivery, Edition
 
 State = Edition.State
@@ -25,9 +25,9 @@ def cancel(edition: Edition) -> bool:
     with transaction.atomic():
         if not _if(edition, *RUNNING, State.PAUSED).update(state=State.CANCELLED):
             return False
-        edition.deliveries.filter(state__in=Delivery.OPEN).update(
-            state=Delivery.State.SKIPPED, reason=Delivery.Reason.CANCELLED
-        )
+        waiting = edition.deliveries.filter(state__in=Delivery.OPEN)
+        units.stay_unknown(waiting)
+        waiting.update(state=Delivery.State.SKIPPED, reason=Delivery.Reason.CANCELLED)
     return True
 
 

@@ -12,7 +12,7 @@ from itertools import islice
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Q
 
-from newsletter import editions, schedule, warm_up
+from newsletter import editions, schedule, units, warm_up
 from newsletter.chunks import CHUNK_SIZE, add_chunk, lock
 from newsletter.contents import Book, Content, contents
 from newsletter.due import due_readers, history, schedule_of
@@ -100,9 +100,9 @@ def _end_older(edition: Edition) -> None:
     """
     older = Edition.objects.filter(date__lt=edition.date, closed_at__isnull=False).exclude(state=Edition.State.DONE)
     ids = list(older.values_list("pk", flat=True))
-    if count := Delivery.objects.filter(edition__in=ids, state__in=Delivery.OPEN).update(
-        state=State.SKIPPED, reason=Reason.TOO_LATE
-    ):
+    waiting = Delivery.objects.filter(edition__in=ids, state__in=Delivery.OPEN)
+    units.stay_unknown(waiting)
+    if count := waiting.update(state=State.SKIPPED, reason=Reason.TOO_LATE):
         logger.warning("%d deliveries came too late: the edition of %s is closed", count, edition.date)
     unfinished = Delivery.objects.filter(edition=OuterRef("pk"), state__in=NOT_FINAL)
     running = Edition.objects.filter(pk__in=ids).exclude(state=Edition.State.CANCELLED)

@@ -113,8 +113,19 @@ def skip(deliveries: Collection[Delivery]) -> Counter[str]:
     counts: Counter[str] = Counter()
     for reason in set(reasons.values()):
         of_this = _open(delivery for delivery in deliveries if reasons.get(delivery.pk) == reason)
+        if reason in {Reason.CANCELLED, Reason.TOO_LATE}:
+            counts["unknown"] += stay_unknown(of_this)
         counts[f"skipped:{reason}"] = of_this.update(state=State.SKIPPED, reason=reason)
     return +counts
+
+
+def stay_unknown(rows: QuerySet[Delivery]) -> int:
+    """Take back that what may have gone be sent again, of an edition that is over; return how many there were.
+
+    Skipped, it would not count as sent, and its papers would come with the next digest once more.
+    """
+    waiting = rows.filter(may_have_gone=True, state__in=Delivery.OPEN)
+    return waiting.update(state=State.UNKNOWN, next_attempt_at=None)
 
 
 def _open(deliveries: Iterable[Delivery]) -> QuerySet[Delivery]:

@@ -7,7 +7,7 @@ from collections import Counter
 
 import pytest
 
-from newsletter import events, repeats
+from newsletter import control, events, planning, repeats
 from newsletter.chunks import LEASE, sweep
 from newsletter.models import Delivery, Edition, UnitKey
 from newsletter.sending import deliver_chunk
@@ -308,6 +308,26 @@ def test_an_event_proves_that_what_was_to_be_sent_again_went():
     events.record(events.Event("Postmark", "delivered", opaque_id=f"m{story.deliveries[1].pk}", occurred_at=START))
 
     assert story.states() == ["accepted", "delivered"]
+
+
+@pytest.mark.parametrize("end", ["planned", "met", "cancelled"])
+def test_what_may_have_gone_and_was_not_sent_again_in_time_stays_unknown(end):
+    story = Story(Batches(4), readers=2)
+    first = story.deliveries[0].pk
+    Delivery.objects.filter(pk=first).update(state="unknown", unit="u", sending_at=START, attempt=1)
+    repeats.resend_unknown(Delivery.objects.all())
+    chunk_ids = sweep(START)
+
+    if end == "cancelled":
+        control.cancel(story.edition)
+    else:
+        newer = make_edition(START.date() + dt.timedelta(days=1))
+        if end == "planned":
+            planning.plan(newer, START)
+        for chunk_id in chunk_ids:
+            deliver_chunk(chunk_id, START, carriers=story.carriers)
+
+    assert story.states()[:2] == ["unknown", "skipped"]
 
 
 # The provider that stands in --------------------------------------------------------------------
