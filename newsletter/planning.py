@@ -1,18 +1,16 @@
 """Make the Delivery rows of an edition: who is due now, and what their digest holds."""
 
 import datetime as dt
-import gc
 import logging
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Q
 
-from newsletter import editions, schedule, units, warm_up
+from newsletter import editions, garbage, schedule, units, warm_up
 from newsletter.chunks import CHUNK_SIZE, add_chunk, lock
 from newsletter.contents import Book, Content, contents
 from newsletter.due import due_readers, history, schedule_of
@@ -62,23 +60,12 @@ def plan(edition: Edition, now: dt.datetime, *, is_full: bool = True) -> Planned
     due = due_readers(book.editions, now, None if is_full else _since(edition, now))
     while batch := list(islice(due, CHUNK_SIZE)):
         warming = warming or warm_up.of(edition)
-        with _no_collecting():
+        # Each search would walk through the whole index, and took half of a chunk's time.
+        with garbage.uncollected():
             _write(book, batch, warming, planned)
     not_later = Q(planned_until=None) | Q(planned_until__lt=now)
     Edition.objects.filter(not_later, pk=edition.pk).update(planned_until=now)
     return planned
-
-
-@contextmanager
-def _no_collecting() -> Iterator[None]:
-    """Look for no garbage meanwhile: each search walks through the whole index, and took half of a chunk's time."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 def _since(edition: Edition, now: dt.datetime) -> dt.datetime | None:

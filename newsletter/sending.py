@@ -16,11 +16,11 @@ from contextlib import ExitStack
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from newsletter import lines, messages, rendering, repeats, turns, units
+from newsletter import garbage, lines, messages, rendering, repeats, turns, units
 from newsletter.chunks import LEASE, Clock, Lease
 from newsletter.ledger import Done, Ledger
 from newsletter.lines import Carrier, Line
-from newsletter.models import Delivery, Edition, UnitKey
+from newsletter.models import Delivery, DeliveryPicks, Edition, UnitKey
 from newsletter.outcomes import is_useless
 from newsletter.providers import Prepared
 from newsletter.units import Unit
@@ -54,7 +54,7 @@ def deliver_chunk(  # noqa: PLR0913 - a chunk, and what stands for the world aro
     given none now. Empty when another worker holds the chunk. ``now`` and ``clock`` are the real
     time, by which leases and retries go. Any number of workers may be given the same chunk.
     """
-    with ExitStack() as stack:
+    with garbage.uncollected(), ExitStack() as stack:
         ways = [Line(carrier, clock) for carrier in carriers] or lines.configured(stack, clock)
         if all(line.is_paused() for line in ways):
             return Counter(provider_paused=1)
@@ -276,6 +276,9 @@ def _read(rows: QuerySet[Delivery]) -> list[Delivery]:
     deliveries = list(rows.select_related("subscriber", "picks"))
     for delivery in deliveries:
         delivery.edition = deliveries[0].edition
+        if picks := getattr(delivery, "picks", None):
+            # The way back would keep both, and the mail's evidence with them, until garbage is looked for.
+            DeliveryPicks.delivery.field.delete_cached_value(picks)
     return deliveries
 
 
