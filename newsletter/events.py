@@ -54,6 +54,7 @@ STEPS = {
     "delivered": (State.DELIVERED, ON_ITS_WAY),
     "bounced": (State.BOUNCED, [*ON_ITS_WAY, State.DELIVERED]),
     "rejected": (State.BOUNCED, [*ON_ITS_WAY, State.DELIVERED]),
+    "failed": (State.BOUNCED, [*ON_ITS_WAY, State.DELIVERED]),
     "complained": (State.COMPLAINED, [*ON_ITS_WAY, State.DELIVERED]),
 }
 # Anything else that is reported about a mail proves that it went.
@@ -149,7 +150,7 @@ def _move(delivery: Delivery, event: DeliveryEvent) -> None:
 
 def _move_mail(mail: Mail, event: DeliveryEvent) -> None:
     rows = Mail.objects.filter(pk=mail.pk)
-    if event.kind in {"bounced", "rejected", "complained"}:
+    if event.kind in STEPS and event.kind != "delivered":
         rows.filter(state__in=[Mail.State.SENDING, Mail.State.UNKNOWN, Mail.State.ACCEPTED]).update(
             state=Mail.State.BOUNCED, error=f"{event.kind}: {event.detail}"[:500]
         )
@@ -171,7 +172,7 @@ def _follow(subscriber: Subscriber, event: DeliveryEvent, now: dt.datetime) -> N
 def _suppression(event: DeliveryEvent, now: dt.datetime) -> Suppression.Reason | None:
     if event.kind == "complained" or (event.kind == "rejected" and event.reason == "spam"):
         return Suppression.Reason.COMPLAINT
-    if event.kind in {"bounced", "rejected"} and event.is_permanent:
+    if event.kind in {"bounced", "rejected", "failed"} and event.is_permanent:
         return Suppression.Reason.BOUNCE
     if event.kind == "bounced" and _soft_bounces(event.recipient_hash, now) >= SOFT_BOUNCES:
         return Suppression.Reason.BOUNCE
@@ -181,8 +182,8 @@ def _suppression(event: DeliveryEvent, now: dt.datetime) -> Suppression.Reason |
 def _soft_bounces(address_hash: str, now: dt.datetime) -> int:
     """Count the mails to an address that bounced softly of late.
 
-    Those that were blocked are left out: it is our reputation that they speak of, not the mailbox.
+    Those that were blocked or taken for spam are left out: they speak of our reputation, not of the mailbox.
     """
     bounced = DeliveryEvent.objects.filter(kind="bounced", recipient_hash=address_hash, is_permanent=False)
-    lately = bounced.filter(occurred_at__gte=now - SOFT_WITHIN).exclude(reason="blocked")
+    lately = bounced.filter(occurred_at__gte=now - SOFT_WITHIN).exclude(reason__in=["blocked", "spam"])
     return lately.exclude(delivery=None, mail=None).order_by().values("delivery", "mail").distinct().count()

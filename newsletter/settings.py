@@ -358,7 +358,7 @@ LONGEST_UNSUBSCRIBE = 60  # characters of `<PUBLIC_URL/u/token>`: a mail header 
 
 def refuse_unsafe_settings() -> None:
     """Raise ``ImproperlyConfigured``, with every remedy at once, for settings that must not go live."""
-    anymail = EMAIL_PROVIDER not in {"file", "smtp"}
+    anymail = {EMAIL_PROVIDER, EMAIL_FALLBACK_PROVIDER} - {"", "file", "smtp"}
     problems = [
         remedy
         for is_wrong, remedy in (
@@ -370,7 +370,7 @@ def refuse_unsafe_settings() -> None:
             (not POSTAL_ADDRESS, "set POSTAL_ADDRESS: the law wants one in the footer of every digest"),
             (not ADDRESS_HASH_KEY, "set ADDRESS_HASH_KEY to a random string, keep it for ever and back it up"),
             (
-                anymail and not ANYMAIL_WEBHOOK_SECRET,
+                bool(anymail) and not ANYMAIL_WEBHOOK_SECRET,
                 "set ANYMAIL_WEBHOOK_SECRET to `user:password`, as the provider will send it",
             ),
         )
@@ -384,11 +384,7 @@ def refuse_unsafe_settings() -> None:
             f"PUBLIC_URL is {len(PUBLIC_URL)} characters long; set one of at most {longest}, so that the"
             " unsubscribe link fits unbroken into a mail header."
         )
-    if EMAIL_FALLBACK_PROVIDER == EMAIL_PROVIDER:
-        raise ImproperlyConfigured(f"EMAIL_FALLBACK_PROVIDER is {EMAIL_PROVIDER} as well; set another, or none.")
-    for name, provider in (("EMAIL_PROVIDER", EMAIL_PROVIDER), ("EMAIL_FALLBACK_PROVIDER", EMAIL_FALLBACK_PROVIDER)):
-        if provider not in {"", "file", "smtp"} and not find_spec(f"anymail.backends.{provider}"):
-            raise ImproperlyConfigured(f"{name} is {provider!r}; set it to file, smtp or a backend of django-anymail.")
+    _refuse_unknown_providers()
     if UNKNOWN_DELIVERIES not in {"hold", "resend"}:
         raise ImproperlyConfigured(f"UNKNOWN_DELIVERIES is {UNKNOWN_DELIVERIES!r}; set it to hold or to resend.")
     for name in (f"EMAIL_{which}RATE_PER_{time}" for which in ("", "FALLBACK_") for time in ("SECOND", "DAY")):
@@ -396,6 +392,16 @@ def refuse_unsafe_settings() -> None:
             raise ImproperlyConfigured(f"set {name} to what the provider allows, or to 0 for no limit.")
     if not re.fullmatch(r"https?://[^/?#]+(/[^?#]*)?", PUBLIC_URL):
         raise ImproperlyConfigured("set PUBLIC_URL to an address that starts with http:// or https://.")
+
+
+def _refuse_unknown_providers() -> None:
+    if EMAIL_FALLBACK_PROVIDER == EMAIL_PROVIDER:
+        raise ImproperlyConfigured(f"EMAIL_FALLBACK_PROVIDER is {EMAIL_PROVIDER} as well; set another, or none.")
+    for name, provider in (("EMAIL_PROVIDER", EMAIL_PROVIDER), ("EMAIL_FALLBACK_PROVIDER", EMAIL_FALLBACK_PROVIDER)):
+        if provider not in {"", "file", "smtp"} and not find_spec(f"anymail.backends.{provider}"):
+            raise ImproperlyConfigured(f"{name} is {provider!r}; set it to file, smtp or a backend of django-anymail.")
+        if provider == "amazon_ses" and not find_spec("boto3"):
+            raise ImproperlyConfigured(f"{name} is amazon_ses, which sends by boto3: `pip install paperboy[ses]`.")
 
 
 refuse_unsafe_settings()

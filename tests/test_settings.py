@@ -21,11 +21,14 @@ PRODUCTION = {
 }
 
 
-def refusal(tmp_path: object, **environment: str) -> str:
-    """Return what starting under ``environment`` alone says on standard error; '' when it starts."""
+def refusal(tmp_path: object, first: str = "", **environment: str) -> str:
+    """Return what starting under ``environment`` alone says on standard error; '' when it starts.
+
+    ``first`` is a statement to run before.
+    """
     clean = {"PATH": os.environ["PATH"], "ENV_FILE": os.devnull, "VAR_DIR": str(tmp_path)}
     started = subprocess.run(
-        [sys.executable, "-c", "import newsletter.settings"],
+        [sys.executable, "-c", f"{first}\nimport newsletter.settings"],
         cwd=ROOT,
         env=clean | environment,
         capture_output=True,
@@ -76,6 +79,21 @@ def test_one_refusal_names_everything_that_is_missing(tmp_path):
         "ADDRESS_HASH_KEY",
         "ANYMAIL_WEBHOOK_SECRET",
     ]
+
+
+def test_production_needs_the_webhook_secret_of_a_provider_that_only_stands_in(tmp_path):
+    environment = PRODUCTION | {"EMAIL_PROVIDER": "smtp", "EMAIL_FALLBACK_PROVIDER": "postmark"}
+
+    assert refusal(tmp_path, **environment) == ""
+    assert "set ANYMAIL_WEBHOOK_SECRET" in refusal(tmp_path, **environment | {"ANYMAIL_WEBHOOK_SECRET": ""})
+
+
+def test_amazons_client_has_to_be_installed_where_it_is_to_send(tmp_path):
+    without = "import sys; sys.modules['boto3'] = None"
+
+    assert refusal(tmp_path, EMAIL_PROVIDER="amazon_ses") == ""
+    assert "pip install paperboy[ses]" in refusal(tmp_path, without, EMAIL_PROVIDER="amazon_ses")
+    assert "pip install paperboy[ses]" in refusal(tmp_path, without, EMAIL_FALLBACK_PROVIDER="amazon_ses")
 
 
 @pytest.mark.parametrize("provider", ["file", "smtp"])

@@ -48,6 +48,7 @@ def suppressions() -> list[tuple[str, str]]:
         ("bounced", "bounced"),
         ("rejected", "bounced"),
         ("complained", "complained"),
+        ("failed", "bounced"),
         ("deferred", "accepted"),
         ("opened", "accepted"),
     ],
@@ -145,8 +146,8 @@ def test_soft_bounces_over_a_longer_time_of_one_mail_or_for_our_reputation_suppr
     for n in range(3):
         report(delivery, "bounced", event_id=f"again {n}", occurred_at=timezone.now())
     assert suppressions() == []
-    for days in (4, 3, 2):
-        soft_bounce_of_another_mail(delivery, days, reason="blocked")
+    for days, reason in ((4, "blocked"), (3, "spam"), (2, "blocked")):
+        soft_bounce_of_another_mail(delivery, days, reason=reason)
 
     assert suppressions() == []
 
@@ -191,57 +192,3 @@ def test_the_bounce_of_a_service_mail_counts():
     mail.refresh_from_db()
     assert mail.state == "bounced"
     assert suppressions() == [(hash_address(subscriber.email), "bounce")]
-
-
-# By the webhook ---------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def webhook(client, settings):
-    settings.ANYMAIL = {"WEBHOOK_SECRET": "user:secret"}
-
-    def post(body: dict[str, object], credentials: str = "dXNlcjpzZWNyZXQ="):
-        return client.post(
-            "/anymail/postmark/tracking/",
-            body,
-            content_type="application/json",
-            headers={"Authorization": f"Basic {credentials}"},
-        )
-
-    return post
-
-
-def bounce(delivery, kind: str = "HardBounce") -> dict[str, object]:
-    return {
-        "RecordType": "Bounce",
-        "ID": 4323372036854775807,
-        "Type": kind,
-        "MessageID": "theirs-1",
-        "Email": delivery.subscriber.email,
-        "BouncedAt": timezone.now().isoformat(),
-        "Details": "smtp;550 5.1.1 The email account does not exist.",
-        "Metadata": {"id": messages.opaque_id(delivery)},
-    }
-
-
-def test_a_hard_bounce_by_the_webhook_suppresses(webhook, delivery):
-    assert webhook(bounce(delivery)).status_code == 200
-    assert webhook(bounce(delivery)).status_code == 200
-
-    assert state_of(delivery) == "bounced"
-    assert DeliveryEvent.objects.count() == 1
-    assert [reason for _, reason in suppressions()] == ["bounce"]
-
-
-def test_a_soft_bounce_by_the_webhook_does_not_suppress(webhook, delivery):
-    webhook(bounce(delivery, "SoftBounce"))
-
-    assert state_of(delivery) == "bounced"
-    assert suppressions() == []
-
-
-def test_a_webhook_without_our_secret_is_refused(webhook, delivery):
-    assert webhook(bounce(delivery), credentials="d3Jvbmc6d3Jvbmc=").status_code == 400
-
-    assert state_of(delivery) == "accepted"
-    assert suppressions() == []
