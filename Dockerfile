@@ -5,8 +5,10 @@ RUN useradd --system --uid 10001 --create-home paperboy
 WORKDIR /app
 
 # Before the code, so that a change of the code does not install everything again.
-COPY requirements/run.txt requirements/
-RUN pip install --require-hashes -r requirements/run.txt
+# `providers` holds what some mail providers need besides: README, Mail.
+ARG REQUIREMENTS=run
+COPY requirements requirements
+RUN pip install --require-hashes -r requirements/${REQUIREMENTS}.txt
 
 COPY manage.py ./
 COPY newsletter newsletter

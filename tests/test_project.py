@@ -80,7 +80,7 @@ def test_the_path_of_a_machine_is_recognised(folder):
     assert MACHINE_PATHS.search(f"see '/{folder}/x'")
 
 
-@pytest.mark.parametrize("name", ["run", "test", "dev", "bench"])
+@pytest.mark.parametrize("name", ["run", "providers", "test", "dev", "bench"])
 def test_every_requirement_is_pinned_and_has_its_hashes(name):
     lines = (ROOT / "requirements" / f"{name}.txt").read_text().replace("\\\n", " ").splitlines()
 
@@ -90,9 +90,9 @@ def test_every_requirement_is_pinned_and_has_its_hashes(name):
 
 
 def test_each_file_of_requirements_holds_the_one_before_it_at_the_same_versions():
-    run, test, dev, bench = (requirements(name) for name in ("run", "test", "dev", "bench"))
+    run, providers, test, dev, bench = map(requirements, ("run", "providers", "test", "dev", "bench"))
 
-    assert run.items() <= test.items()
+    assert run.items() <= providers.items() <= test.items()
     assert test.items() <= dev.items()
     assert run.items() <= bench.items()
 
@@ -107,7 +107,7 @@ def _own_extras(requirement: Requirement, extras: dict[str, list[str]]) -> list[
 def test_the_requirements_are_compiled_from_the_project_file():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
-    of = {"run": [], "test": ["test"], "dev": ["test", "dev"], "bench": ["bench"]}
+    of = {"run": [], "providers": ["ses", "signatures"], "test": ["test"], "dev": ["test", "dev"], "bench": ["bench"]}
 
     for name, wanted in of.items():
         pinned = requirements(name)
