@@ -16,6 +16,7 @@ logger = logging.getLogger(__name__)
 
 CHUNK_SIZE = settings.CHUNK_SIZE
 LEASE = dt.timedelta(seconds=settings.CHUNK_LEASE_S)
+DEATHS = 3  # of its workers, one after the other, until a chunk is taken apart
 
 Clock = Callable[[], dt.datetime]
 
@@ -35,6 +36,8 @@ class Lease:
             if not free.update(owner=self.owner, leased_until=now + LEASE, attempts=F("attempts") + 1):
                 return False
             units.may_have_gone(Delivery.objects.filter(chunk=self.chunk_id))
+            if deadly := Chunk.objects.filter(pk=self.chunk_id, attempts__gt=DEATHS).first():
+                _take_apart(deadly)
         self.until = now + LEASE
         return True
 
@@ -61,10 +64,26 @@ class Lease:
         return self.clock() >= self.until
 
     def give_back(self) -> None:
-        self._mine().update(owner="", leased_until=None)
+        self._mine().update(owner="", leased_until=None, attempts=0)
 
     def _mine(self) -> QuerySet[Chunk]:
         return Chunk.objects.filter(pk=self.chunk_id, owner=self.owner)
+
+
+def _take_apart(chunk: Chunk) -> None:
+    """Leave a chunk one row, and give each of the others a chunk of its own: one of them ends its workers.
+
+    That one fails in the end, once as many as it has attempts ended before they could mark it.
+    """
+    rows = Delivery.objects.filter(chunk=chunk.pk, state__in=Delivery.OPEN).order_by("pk")
+    ids = list(rows.values_list("pk", flat=True))
+    lock(chunk.edition_id)
+    for pk in ids[1:]:
+        rows.filter(pk=pk).update(chunk=add_chunk(chunk.edition_id))
+    if len(ids) == 1 and chunk.attempts > units.MAX_ATTEMPTS:
+        error = f"{units.MAX_ATTEMPTS} workers ended while they made this mail"
+        logger.error("edition %s, delivery %s: %s", chunk.edition_id, ids[0], error)
+        rows.update(state=Delivery.State.FAILED, error=error)
 
 
 def sweep(now: dt.datetime) -> list[int]:

@@ -86,7 +86,7 @@ class Chunk(models.Model):
     number = models.PositiveIntegerField()
     owner = models.CharField(max_length=64, blank=True)
     leased_until = models.DateTimeField(null=True, blank=True)
-    attempts = models.PositiveIntegerField(default=0)
+    attempts = models.PositiveIntegerField(default=0)  # of workers that have not handed it back
 
     class Meta:
         ordering = ["edition", "number"]

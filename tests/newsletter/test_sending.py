@@ -1,5 +1,6 @@
 """What a worker does with a chunk: everybody's mail once, whatever happens in between."""
 
+import contextlib
 import datetime as dt
 from collections import Counter
 
@@ -12,7 +13,7 @@ from newsletter.sending import deliver_chunk
 from subscribers.emails import HandOver, Outcome
 from subscribers.models import Suppression, hash_address
 from tests.factories import make_digest, make_edition, make_paper, make_subscriber
-from tests.newsletter.carriers import OneByOne
+from tests.newsletter.carriers import Batches, OneByOne
 
 pytestmark = pytest.mark.django_db
 
@@ -62,7 +63,7 @@ def test_all_of_a_chunk_are_sent_and_the_lease_is_given_back(mailoutbox, edition
 
     assert len({message.to[0] for message in mailoutbox}) == 5
     chunk = Chunk.objects.get()
-    assert (chunk.owner, chunk.leased_until, chunk.attempts) == ("", None, 1)
+    assert (chunk.owner, chunk.leased_until, chunk.attempts) == ("", None, 0)
 
 
 def test_a_chunk_that_another_worker_holds_is_left_alone(mailoutbox, edition):
@@ -352,3 +353,36 @@ def test_sending_costs_the_same_queries_for_each_reader(edition, django_assert_m
     # The breaker's row is looked at once a second.
     with django_assert_max_num_queries(40 * 4 + 30):
         send(deliveries[0], hand_over=Answers())
+
+
+class Deadly(Batches):
+    """Ends the process, as the kernel does for its memory, over one reader's mail."""
+
+    def __init__(self, unit_size: int, address: str) -> None:
+        super().__init__(unit_size)
+        self.address, self.ends = address, 0
+
+    def prepare(self, message):
+        if message.to == [self.address]:
+            self.ends += 1
+            raise SystemExit
+        return super().prepare(message)
+
+
+@pytest.mark.parametrize(("unit_size", "ends"), [(1, 8), (4, 3 + 8)])
+def test_a_mail_that_ends_its_worker_while_it_is_made_holds_up_no_other_and_fails(edition, unit_size, ends):
+    deliveries = [make_digest(edition) for _ in range(6)]
+    carrier = Deadly(unit_size, deliveries[1].subscriber.email)
+    now = timezone.now()
+
+    while carrier.ends < 50 and (chunk_ids := sweep(now)):
+        for chunk_id in chunk_ids:
+            with contextlib.suppress(SystemExit):
+                deliver_chunk(chunk_id, now, carriers=[carrier], clock=lambda: now)  # noqa: B023 - called at once
+        now += LEASE + dt.timedelta(seconds=1)
+
+    states = [state_of(delivery) for delivery in deliveries]
+    assert states[1:] == ["failed", *["accepted"] * 4]
+    assert carrier.ends == ends
+    deliveries[1].refresh_from_db()
+    assert deliveries[1].error == "8 workers ended while they made this mail"
