@@ -9,7 +9,7 @@ import smtplib
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from email.utils import parseaddr
 from pathlib import Path
 from typing import Any, Self
@@ -37,6 +37,8 @@ IDLE_S = 5.0  # a server may have closed a connection that was idle for longer: 
 OK, OK_FORWARDED, GO_ON, BYE = 250, 251, 354, 421
 Reply = tuple[int, bytes]
 NOT_ASKED: Reply = (0, b"")
+# Anymail refuses a mail with metadata to these; their reports find its row by the provider's own id.
+WITHOUT_METADATA = {"MailerSend", "Postal"}
 DOWN_S = 30.0  # how long a provider that could not be reached is not asked again
 
 
@@ -281,6 +283,9 @@ class Provider:
     def _failure(self, error: Exception, *, is_open: bool, count: int) -> Outcome:
         has_sent_body = getattr(self._connection, "has_sent_body", None) if is_open else False
         outcome = outcomes.classify(error, has_sent_body=has_sent_body)
+        if not is_open and outcome.kind == "failed":
+            # No mail had been looked at: a region or a password that is not there is nobody's failure.
+            outcome = replace(outcome, kind="provider_fault")
         if not is_open or outcomes.is_unreachable(error):
             # The next message would wait for the same time-out.
             self._down, self._down_until = outcome, time.monotonic() + DOWN_S
@@ -304,6 +309,8 @@ class Provider:
 
 
 def _send(connection: BaseEmailBackend, message: EmailMessage) -> Outcome:
+    if getattr(connection, "esp_name", "") in WITHOUT_METADATA:
+        vars(message).pop("metadata", None)
     if not connection.send_messages([message]):
         return Outcome("failed", error="the backend took no message")
     return _receipt(message)

@@ -1,5 +1,6 @@
 """What a provider's HTTP answers mean for a message; Anymail's Postmark backend on a real socket."""
 
+import re
 import socket
 import threading
 import time
@@ -142,3 +143,47 @@ def test_a_missing_api_key_is_the_providers_fault(settings, postmark):
 
     assert kind == "provider_fault"
     assert "POSTMARK_SERVER_TOKEN" in error
+
+
+ANSWERS: dict[str, tuple[dict[str, str], int, object, dict[str, str]]] = {
+    "mailersend": ({"API_TOKEN": "made-up"}, 202, {}, {"X-Message-Id": "theirs"}),
+    "postal": (
+        {"API_KEY": "made-up"},
+        200,
+        {"status": "success", "data": {"messages": {"reader@example.org": {"id": 233843}}}},
+        {},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+def test_a_provider_that_takes_no_metadata_takes_our_mails(settings, httpserver, name):
+    own, status, body, headers = ANSWERS[name]
+    settings.ANYMAIL = {f"{name.upper()}_{key}": value for key, value in own.items()}
+    settings.ANYMAIL[f"{name.upper()}_API_URL"] = httpserver.url_for("/")
+    httpserver.expect_request(re.compile(".*")).respond_with_json(body, status=status, headers=headers)
+    message = EmailMessage("Papers", "Seven.", "digest@papers.example.org", ["reader@example.org"])
+    message.metadata = {"id": "ours"}  # type: ignore[attr-defined]  # read by Anymail
+
+    with Provider(f"anymail.backends.{name}.EmailBackend") as provider:
+        outcome = provider.send(message)
+
+    assert (outcome.kind, outcome.provider_message_id) == ("accepted", "theirs" if name == "mailersend" else "233843")
+
+
+@pytest.mark.parametrize(
+    ("backend", "settings_of_ours"),
+    [
+        (
+            "anymail.backends.amazon_ses.EmailBackend",
+            {"ANYMAIL": {"AMAZON_SES_CLIENT_PARAMS": {"region_name": "no region"}}},
+        ),
+        ("newsletter.providers.SmtpBackend", {"EMAIL_USE_TLS": True, "EMAIL_USE_SSL": True}),
+    ],
+)
+def test_settings_with_which_no_connection_can_be_opened_fail_no_reader(settings, backend, settings_of_ours):
+    settings.EMAIL_BACKEND = backend
+    for name, value in settings_of_ours.items():
+        setattr(settings, name, value)
+
+    assert send()[0] == "provider_fault"
