@@ -9,9 +9,8 @@ from django.conf import settings
 from django.core.mail import EmailMessage
 from django.db.models import Q
 
-from newsletter import editions, health, schedule
+from newsletter import editions, health, lines, schedule
 from newsletter.models import Alert, Delivery, Edition, ProviderState
-from newsletter.providers import Provider
 from papers.models import IngestRun
 from papers.polling import freshness
 from papers.sources import SOURCES, polled
@@ -84,9 +83,12 @@ def _is_forgotten(edition: Edition, now: dt.datetime) -> bool:
 
 
 def _providers() -> Iterator[tuple[str, str]]:
-    for state in ProviderState.objects.exclude(state=ProviderState.State.CLOSED):
+    """Of the providers that are set: nobody will try another one, so that its pause would have no end."""
+    names = [provider.name for provider, _ in lines.providers()]
+    for state in ProviderState.objects.filter(name__in=names).exclude(state=ProviderState.State.CLOSED):
         since = f"{state.opened_at:%H:%M} UTC" if state.opened_at else "now"
-        yield f"provider {state.name}", f"{state.name} takes no mails since {since}, all wait: {state.error}"[:500]
+        wait = "all go by the other" if len(names) > 1 else "all wait"
+        yield f"provider {state.name}", f"{state.name} takes no mails since {since}, {wait}: {state.error}"[:500]
 
 
 def _digests(now: dt.datetime) -> Iterator[tuple[str, str]]:
@@ -151,8 +153,11 @@ def _mail(alert: Alert, text: str) -> bool:
         to=[settings.ALERT_EMAIL],
         headers={"Auto-Submitted": "auto-generated"},
     )
-    with Provider() as provider:
-        return provider.send(message).kind in {"accepted", "unknown"}
+    for provider, _ in lines.providers():
+        with provider:
+            if provider.send(message).kind in {"accepted", "unknown"}:
+                return True
+    return False
 
 
 def _post(alert: Alert, text: str) -> bool:

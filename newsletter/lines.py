@@ -59,30 +59,36 @@ def configured(stack: ExitStack, clock: Callable[[], dt.datetime]) -> list[Line]
 
     Their connections are kept until ``stack`` is closed.
     """
-    lines = [Line(stack.enter_context(Provider()), clock)]
+    return [Line(stack.enter_context(provider), clock, limits) for provider, limits in providers()]
+
+
+def providers() -> list[tuple[Provider, Limits]]:
+    """Return the provider and the one that stands in for it, not connected yet, with what each allows."""
+    found = [(Provider(), _limits("EMAIL"))]
     if settings.EMAIL_FALLBACK_BACKEND:
-        provider = stack.enter_context(Provider(settings.EMAIL_FALLBACK_BACKEND))
-        lines.append(Line(provider, clock, _limits("EMAIL_FALLBACK")))
-    return lines
+        found.append((Provider(settings.EMAIL_FALLBACK_BACKEND), _limits("EMAIL_FALLBACK")))
+    return found
 
 
 @contextmanager
 def service() -> Iterator[HandOver]:
-    """Yield what hands over a mail that is no digest: the provider's pause and its limits are one for all mails.
+    """Yield what hands over a mail that is no digest: a provider's pause and its limits are one for all mails.
 
     A reader waits for it, so that it is *unsent* where it would have to wait for long.
     """
-    with Provider() as provider:
-        line = Line(provider, timezone.now)
+    with ExitStack() as stack:
+        ways = [(stack.enter_context(each), Line(each, timezone.now, limits)) for each, limits in providers()]
 
         def hand_over(message: EmailMessage) -> Outcome:
-            permit = line.permit(1, SERVICE_PATIENCE_S)
-            if not permit.count:
-                return Outcome("unsent", error=f"{provider.name} is paused, or has had its mails of the day")
-            time.sleep(permit.wait_s)
-            outcome = provider.send(message)
-            line.breaker.record([outcome])
-            return outcome
+            for provider, line in ways:
+                permit = line.permit(1, SERVICE_PATIENCE_S)
+                if permit.count:
+                    time.sleep(permit.wait_s)
+                    outcome = provider.send(message)
+                    line.breaker.record([outcome])
+                    return outcome
+            names = " and ".join(provider.name for provider, _ in ways)
+            return Outcome("unsent", error=f"{names}: paused, or had the mails of the day")
 
         yield hand_over
 

@@ -15,6 +15,7 @@ from tests.factories import make_delivery, make_digest, make_edition, make_paper
 pytestmark = pytest.mark.django_db
 
 NOW = dt.datetime(2026, 7, 8, 12, tzinfo=dt.UTC)
+LOCAL = "django.core.mail.backends.locmem.EmailBackend"
 DAY, MINUTE = dt.timedelta(days=1), dt.timedelta(minutes=1)
 
 
@@ -73,14 +74,19 @@ def test_digests_that_are_due_and_unsent_for_half_an_hour(edition):
     assert wrong() == set()
 
 
-def test_a_provider_that_is_paused():
+def test_a_provider_that_is_paused_while_it_is_the_one_that_is_set(settings):
+    settings.EMAIL_BACKEND = "anymail.backends.postmark.EmailBackend"
     paused = {"state": "open", "opened_at": NOW, "retry_at": NOW + 5 * MINUTE, "error": "401 no such key"}
-    state = ProviderState.objects.create(name="postmark", **paused)
+    ProviderState.objects.create(name="postmark", **paused)
 
     assert dict(alerts.findings(NOW)) == {
         "provider postmark": "postmark takes no mails since 12:00 UTC, all wait: 401 no such key"
     }
-    state.delete()
+    settings.EMAIL_FALLBACK_BACKEND = "anymail.backends.resend.EmailBackend"
+    assert [text for _, text in alerts.findings(NOW)] == [
+        "postmark takes no mails since 12:00 UTC, all go by the other: 401 no such key"
+    ]
+    settings.EMAIL_BACKEND, settings.EMAIL_FALLBACK_BACKEND = settings.EMAIL_FALLBACK_BACKEND, ""
     assert wrong() == set()
 
 
@@ -165,6 +171,18 @@ def test_what_could_not_be_said_is_said_later(settings, httpserver, edition):
 
     assert Alert.objects.get().said_at == NOW + MINUTE
     assert len(httpserver.log) == 2
+
+
+def test_an_alert_goes_by_the_provider_that_stands_in_when_the_first_takes_nothing(settings, mailoutbox, edition):
+    settings.ALERT_EMAIL = "operator@example.org"
+    settings.EMAIL_BACKEND, settings.EMAIL_FALLBACK_BACKEND = "anymail.backends.postmark.EmailBackend", LOCAL
+    Edition.objects.update(planned_until=NOW - 31 * MINUTE)
+
+    alerts.watch(NOW)
+
+    [said] = mailoutbox
+    assert said.to == ["operator@example.org"]
+    assert Alert.objects.get().said_at == NOW
 
 
 def test_what_was_over_before_it_could_be_said_is_not_said(settings, edition):

@@ -247,3 +247,15 @@ def test_a_fault_that_only_one_mail_meets_with_stops_nobody_else_for_long_and_en
         story.now += 60 * MINUTE
     assert story.states() == Counter(accepted=4, failed=1)
     assert ProviderState.objects.get().state == "closed"
+
+
+def test_a_service_mail_goes_by_the_provider_that_stands_in(settings, mailoutbox):
+    settings.EMAIL_BACKEND, settings.EMAIL_FALLBACK_BACKEND = (
+        "anymail.backends.postmark.EmailBackend",
+        "django.core.mail.backends.locmem.EmailBackend",
+    )
+    make_mail()
+    Breaker("postmark", lambda: dt.datetime.now(dt.UTC)).record([WRONG_KEY])
+
+    assert tick.mail(dt.datetime.now(dt.UTC)) == {"accepted": 1}
+    assert len(mailoutbox) == 1
