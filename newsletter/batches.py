@@ -6,10 +6,11 @@ engine may interpret. Here every mail is complete, with both unsubscribe headers
 
 import datetime as dt
 import json
+import re
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, get_args
 from urllib.parse import urljoin
 
 from anymail.backends.base_requests import AnymailRequestsBackend, RequestsPayload
@@ -20,6 +21,8 @@ from newsletter import outcomes
 from subscribers.emails import Outcome
 
 Data = dict[str, Any]  # JSON as the provider's API has it
+Part = Literal["subject", "text", "html"]
+PARTS: tuple[Part, ...] = get_args(Part)
 UNREADABLE = (AttributeError, IndexError, KeyError, StopIteration, TypeError, ValueError)
 
 
@@ -51,6 +54,10 @@ class Batch:
 
     def shared(self, data: Data) -> Data:  # noqa: ARG002
         return {}
+
+    def literally(self, part: Part, text: bytes) -> bytes:  # noqa: ARG002
+        """Return a part of a mail, or its JSON, so that the provider reads no template in it."""
+        return text
 
     def body(self, items: Sequence[Item], key: str) -> bytes:  # noqa: ARG002
         return b"[" + b",".join(item.body for item in items) + b"]"
@@ -111,6 +118,10 @@ class Resend(Batch):
         return [refused[n] if n in refused else Outcome("accepted", str(next(ids)["id"])) for n in range(count)]
 
 
+# Each of several in a row, since `{{{` would else leave a pair.
+_BRACKET = re.compile(rb"\{(?=[{%])")
+
+
 class Brevo(Batch):
     """https://developers.brevo.com/docs/batch-send-transactional-emails and …/heterogenous-versions-batch-emails
 
@@ -124,11 +135,15 @@ class Brevo(Batch):
         return "smtp/email"
 
     def item(self, data: Data) -> Data:
-        apart = {"subject": ("{ {", "{ %"), "textContent": ("{ {", "{ %"), "htmlContent": ("&#123;{", "&#123;%")}
         version = {name: value for name, value in data.items() if name != "sender"}
-        for name, (braces, percent) in apart.items():
-            version[name] = version[name].replace("{{", braces).replace("{%", percent)
+        for name, part in zip(("subject", "textContent", "htmlContent"), PARTS, strict=True):
+            version[name] = self.literally(part, version[name].encode()).decode()
         return version
+
+    def literally(self, part: Part, text: bytes) -> bytes:
+        if b"{{" not in text and b"{%" not in text:
+            return text
+        return _BRACKET.sub(b"&#123;" if part == "html" else b"{ ", text)
 
     def shared(self, data: Data) -> Data:
         # What every version replaces; without it the call is refused.
@@ -210,12 +225,11 @@ def _all(answers: Any, count: int) -> Sequence[Any]:
 # The call ---------------------------------------------------------------------------------------
 
 
-def item(batch: Batch, payload: RequestsPayload, data: Data) -> Item:
-    """Return a mail as it stands in a call; ``data`` is Anymail's payload of it, written as ``payload`` is."""
-    shared = batch.shared(data)
-    return Item(
-        payload.serialize_json(batch.item(data)).encode(), payload.serialize_json(shared).encode() if shared else b""
-    )
+def item(batch: Batch, payload: RequestsPayload) -> Item:
+    """Return a mail as it stands in a call."""
+    shared = batch.shared(payload.data)
+    body = payload.serialize_json(batch.item(payload.data)).encode()
+    return Item(body, payload.serialize_json(shared).encode() if shared else b"")
 
 
 def request(payload: RequestsPayload, backend: AnymailRequestsBackend) -> Data:

@@ -1,5 +1,6 @@
 """A mail that is cast in a mould is Anymail's own to the byte, at every provider that takes batches."""
 
+import html
 from typing import Any
 
 import pytest
@@ -11,17 +12,20 @@ from hypothesis import strategies as st
 from newsletter import batches
 from newsletter.moulds import Moulds
 from subscribers import emails
+from subscribers.mime import Body, Piece
 from tests.factories import make_subscriber
-from tests.newsletter.batch_apis import APIS
+from tests.newsletter.batch_apis import APIS, POSTMARK
 
 pytestmark = pytest.mark.django_db
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=40) | st.sampled_from(
-    ["{{ x }}", "{% y %}", '"\\', "é€"]
+    ["{{ x }}", "{{{ x", "{% y %}", '"\\', "é€", "a\r\nb", "\u2028"]
 )
 addresses = st.sampled_from(
     ["a@example.org", "a.b+c@mail.example.org", "..a@example.org", '"x y"@example.org', "é@exämple.org"]
 )
+names = st.sampled_from(["abc2", "a-b", '"\\', "é", ""])
+bodies = st.lists(texts | st.builds(Piece, texts), max_size=3).map(Body)
 
 
 @pytest.fixture(params=APIS, ids=lambda api: api.name)
@@ -39,7 +43,7 @@ def mail(reader, number: int = 1, **changes):
 
 def by_anymail(connection, message):
     payload = connection.build_message_payload(message, connection.send_defaults)
-    return batches.item(batches.BATCHES[connection.esp_name], payload, payload.data)
+    return batches.item(batches.BATCHES[connection.esp_name], payload)
 
 
 def counted(connection, monkeypatch):
@@ -66,15 +70,16 @@ def test_mails_of_one_shape_are_taken_apart_by_anymail_once(connection, monkeypa
     assert moulds.asked["method"] == "POST"
 
 
-@hypothesis_settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@hypothesis_settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_whatever_a_mail_says_it_is_anymails_own(connection, data):
     moulds = Moulds(connection, batches.BATCHES[connection.esp_name])
     reader = make_subscriber()
     moulds.item(mail(reader))
     message = mail(reader, 2)
-    message.to, message.subject, message.body = [data.draw(addresses)], data.draw(texts), data.draw(texts)
-    message.extra_headers["X-Own"] = data.draw(texts)
+    message.to, message.subject, message.metadata = [data.draw(addresses)], data.draw(texts), {"id": data.draw(names)}
+    message.text, message.html = data.draw(bodies), data.draw(bodies)
+    message.extra_headers["List-Id"] = data.draw(texts)
     try:
         expected = by_anymail(connection, message)
     except Exception as error:  # noqa: BLE001 - whatever it is that Anymail raises
@@ -93,3 +98,16 @@ def test_what_else_is_set_on_a_message_is_left_to_anymail(connection, more):
         setattr(messages[1], name, value)
 
     assert moulds.item(messages[1]) == by_anymail(connection, messages[1])
+
+
+def test_a_value_of_which_more_than_json_is_made_is_left_to_anymail(settings, httpserver):
+    class Escaping(batches.Postmark):
+        def item(self, data):
+            return super().item(data) | {"Subject": html.escape(data["Subject"])}
+
+    settings.ANYMAIL = POSTMARK.settings(httpserver)
+    moulds = Moulds(get_connection("anymail.backends.postmark.EmailBackend"), Escaping())
+    plain, other = (moulds.item(mail(make_subscriber(), subject=subject)) for subject in ("Papers", "<Papers>"))
+
+    assert b'"Subject": "Papers"' in plain.body
+    assert b'"Subject": "&lt;Papers&gt;"' in other.body
