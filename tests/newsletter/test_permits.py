@@ -12,7 +12,7 @@ import pytest
 import redis
 
 from newsletter import permits
-from newsletter.models import Delivery, ProviderState
+from newsletter.models import Delivery
 from newsletter.permits import Limits, Permit, Permits
 from tests.conftest import REDIS_URL
 from tests.newsletter.test_breaker import Story
@@ -30,8 +30,12 @@ def prefix(settings) -> Iterator[str]:
     settings.REDIS_URL, settings.REDIS_PREFIX = REDIS_URL, f"paperboy-test-{secrets.token_hex(6)}:"
     permits._away_until[0] = float("-inf")
     yield settings.REDIS_PREFIX
+    forget(settings.REDIS_PREFIX)
+
+
+def forget(prefix: str) -> None:
     with redis.Redis.from_url(REDIS_URL) as server:
-        for key in server.scan_iter(match=f"{settings.REDIS_PREFIX}*"):
+        for key in server.scan_iter(match=f"{prefix}*"):
             server.delete(key)
 
 
@@ -84,7 +88,22 @@ def test_redis_keeps_the_rate_and_the_day_for_all(prefix):
     assert [permit.wait_s for permit in took] == pytest.approx([0, 1, 2], abs=0.2)
     assert workers[0](1, 60).count == 0
     assert workers[0](1, 60).wait_s > 1
-    assert not ProviderState.objects.exists()
+
+
+@pytest.mark.services
+@pytest.mark.django_db
+def test_a_redis_that_forgets_all_or_goes_away_gives_the_day_no_second_time(prefix, settings, monkeypatch):
+    def worker() -> Take:
+        return Permits("test", Limits(per_day=100), lambda: dt.datetime.now(dt.UTC)).take
+
+    first = worker()
+    assert first(60, 60).count == 60
+    forget(prefix)
+    assert worker()(20, 60).count == 20
+    forget(prefix)
+    assert [worker()(30, 60).count, first(30, 60).count] == [20, 0]
+    monkeypatch.setattr(permits, "_away_until", [float("inf")])
+    assert worker()(1, 60).count == 0
 
 
 @pytest.mark.services
