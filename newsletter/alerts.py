@@ -34,7 +34,7 @@ def watch(now: dt.datetime) -> dict[str, str]:
     lasting = Alert.objects.filter(ended_at=None)
     lasting.exclude(subject__in=wrong).update(ended_at=now)
     known = set(lasting.values_list("subject", flat=True))
-    begun = [Alert(subject=subject, text=wrong[subject], began_at=now) for subject in wrong.keys() - known]
+    begun = [Alert(subject=subject, text=wrong[subject][:500], began_at=now) for subject in wrong.keys() - known]
     Alert.objects.bulk_create(begun, ignore_conflicts=True)
     # What was over before it could be said is of no use to anybody.
     Alert.objects.filter(said_at=None, ended_at__isnull=False).delete()
@@ -88,7 +88,7 @@ def _providers() -> Iterator[tuple[str, str]]:
     for state in ProviderState.objects.filter(name__in=names).exclude(state=ProviderState.State.CLOSED):
         since = f"{state.opened_at:%H:%M} UTC" if state.opened_at else "now"
         wait = "all go by the other" if len(names) > 1 else "all wait"
-        yield f"provider {state.name}", f"{state.name} takes no mails since {since}, {wait}: {state.error}"[:500]
+        yield f"provider {state.name}", f"{state.name} takes no mails since {since}, {wait}: {state.error}"
 
 
 def _digests(now: dt.datetime) -> Iterator[tuple[str, str]]:

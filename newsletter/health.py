@@ -1,14 +1,17 @@
-"""How the instance is: when its workers were last heard of, and how long the oldest digest waits."""
+"""How the instance is: its workers, its mail providers, and how long the oldest digest waits."""
 
+import contextlib
 import datetime as dt
 from dataclasses import dataclass
 
 from django.conf import settings
+from django.core.mail import get_connection
 from django.db.models import Min
 from django.db.models.functions import Coalesce
 
 from newsletter import units
-from newsletter.models import Delivery, Edition, Heartbeat
+from newsletter.models import Delivery, Edition, Heartbeat, ProviderState
+from newsletter.providers import Provider
 
 # Where there is no broker, cron's tick is the only worker.
 TICK = "tick"
@@ -34,6 +37,34 @@ def pulses(now: dt.datetime) -> list[Pulse]:
     names = [settings.STAGES, settings.SERVICE] if settings.REDIS_URL else [TICK]
     heard = dict(Heartbeat.objects.values_list("name", "at"))
     return [Pulse(name, at := heard.get(name), at is None or now - at > SILENT_AFTER) for name in names]
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """A mail provider that is configured: the backend by which it is asked, and its name in ``ProviderState``."""
+
+    backend: str
+    name: str
+
+    @property
+    def state(self) -> ProviderState | None:
+        """What is known of it; None where nothing is, which is well."""
+        return ProviderState.objects.filter(name=self.name).first()
+
+    def problem(self) -> str:
+        """Open a connection, by SMTP a real one; return what was wrong, or ''. Nothing is sent."""
+        try:
+            with contextlib.closing(get_connection(self.backend)) as connection:
+                connection.open()
+        except Exception as error:  # noqa: BLE001 - whatever a backend says
+            return " ".join(f"{type(error).__name__}: {error}".split())
+        return ""
+
+
+def ways() -> list[Way]:
+    """Return the mail provider, and the one that stands in for it where there is one."""
+    backends = filter(None, [settings.EMAIL_BACKEND, settings.EMAIL_FALLBACK_BACKEND])
+    return [Way(backend, Provider(backend).name) for backend in backends]
 
 
 def oldest_unsent(now: dt.datetime) -> dt.timedelta | None:

@@ -148,6 +148,17 @@ def test_it_is_said_once_and_once_when_it_is_over(told, mailoutbox, settings, ed
     assert mailoutbox[0].to == ["operator@example.org"]
 
 
+def test_what_is_too_long_to_be_written_down_is_cut(told, settings, edition):
+    settings.EMAIL_BACKEND = "newsletter.providers.SmtpBackend"
+    paused = {"state": "open", "opened_at": NOW, "retry_at": NOW, "error": "x" * 500}
+    ProviderState.objects.create(name="smtp", **paused)
+
+    alerts.watch(NOW)
+
+    assert len(Alert.objects.get().text) == 500
+    assert len(told) == 1
+
+
 def test_what_begins_again_is_said_again(told, edition):
     for _ in range(2):
         delivery = make_delivery(edition, state="unknown")

@@ -1,4 +1,4 @@
-"""`manage.py doctor`: how the sources stand, with what to do where they do not."""
+"""`manage.py doctor`: how sources, workers, mail providers and digests stand, with what to do where they do not."""
 
 import datetime as dt
 import json
@@ -8,7 +8,7 @@ import time_machine
 from django.core.management import CommandError, call_command
 
 from newsletter import health
-from newsletter.models import Delivery
+from newsletter.models import Delivery, ProviderState
 from papers.models import IngestRun
 from tests.factories import make_digest, make_edition
 
@@ -45,6 +45,7 @@ def test_all_is_well_with_a_fresh_source_a_tick_and_nothing_waiting(capsys):
         "source huggingface": ("ok", "Hugging Face was last read at 2026-07-08 11:00 UTC"),
         "source arxiv": ("skipped", "not in SOURCES, so no tick reads it"),
         "tick": ("ok", "last at work at 2026-07-08 11:55 UTC"),
+        "mail provider locmem": ("ok", "takes mails"),
         "digests": ("ok", "none waits"),
     }
 
@@ -119,3 +120,78 @@ def test_digests_that_wait_for_the_operator_or_for_their_next_attempt_are_well(c
     paused.deliveries.update(created_at=NOW - dt.timedelta(hours=2))
 
     assert doctor(capsys)["digests"] == ("ok", "none waits")
+
+
+# Mail providers ---------------------------------------------------------------------------------
+
+POSTMARK = "anymail.backends.postmark.EmailBackend"
+
+
+@pytest.fixture
+def postmark(settings):
+    settings.EMAIL_BACKEND = POSTMARK
+    settings.ANYMAIL = {"POSTMARK_SERVER_TOKEN": "made-up", "WEBHOOK_SECRET": "user:secret"}
+
+
+def failure(capsys) -> str:
+    with pytest.raises(CommandError, match="not well: mail provider"):
+        call_command("doctor")
+    [line] = [line for line in capsys.readouterr().out.splitlines() if line.startswith("fail")]
+    return str(line)
+
+
+def known(**fields: object) -> None:
+    ProviderState.objects.create(name="postmark", **fields)
+
+
+def test_a_provider_that_takes_mails_is_well(postmark, capsys):
+    known(day_count=7)
+
+    assert doctor(capsys)["mail provider postmark"] == ("ok", "takes mails")
+
+
+def test_a_provider_that_is_paused_says_since_when_why_and_what_to_do(postmark, capsys):
+    since, until = NOW - dt.timedelta(minutes=20), NOW + dt.timedelta(minutes=4)
+    known(state="open", opened_at=since, retry_at=until, failures=5, error="401 no such server token")
+
+    assert failure(capsys) == (
+        "fail    mail provider postmark: paused since 2026-07-08 11:40 UTC, tried again at 2026-07-08 12:04 UTC:"
+        " 401 no such server token (5 calls in a row came to nothing). correct what it complains of; it is tried by"
+        " itself, or at once by the action in admin's provider states"
+    )
+
+
+def test_a_call_that_came_to_nothing_is_a_warning(postmark, capsys):
+    known(failures=1, error="503 maintenance")
+
+    status, detail = doctor(capsys)["mail provider postmark"]
+
+    assert (status, detail[:49]) == ("warn", "the last call came to nothing: 503 maintenance. I")
+
+
+def test_a_setting_that_the_provider_lacks_is_named(postmark, settings, capsys):
+    settings.ANYMAIL = {"WEBHOOK_SECRET": "user:secret"}
+
+    assert "POSTMARK_SERVER_TOKEN" in failure(capsys)
+
+
+def test_a_provider_that_stands_in_is_looked_at_too(settings, capsys):
+    settings.EMAIL_FALLBACK_BACKEND = "newsletter.providers.SmtpBackend"
+    settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", 9
+
+    assert "mail provider smtp: cannot be asked (ConnectionRefusedError" in failure(capsys)
+
+
+def test_a_provider_whose_reports_are_refused_is_a_warning(postmark, settings, capsys):
+    settings.ANYMAIL = {"POSTMARK_SERVER_TOKEN": "made-up"}
+
+    status, detail = doctor(capsys)["mail provider postmark"]
+
+    assert (status, detail.endswith("set ANYMAIL_WEBHOOK_SECRET")) == ("warn", True)
+
+
+@pytest.mark.parametrize(("production", "status"), [(False, "ok"), (True, "warn")])
+def test_mails_in_files_are_a_warning_in_production(settings, capsys, production, status):
+    settings.EMAIL_BACKEND, settings.PRODUCTION = "newsletter.providers.OutboxBackend", production
+
+    assert doctor(capsys)["mail provider file"][0] == status

@@ -5,14 +5,19 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from django.conf import settings
 from django.utils import timezone
 
 from newsletter import alerts, health
+from newsletter.models import ProviderState
+from newsletter.providers import OutboxBackend
 from papers.management.base import PaperboyCommand, Result
 from papers.polling import Freshness, freshness
 from papers.sources import SOURCES, polled
 
 UNREAD = dt.timedelta(days=1)
+
+Status = Literal["ok", "warn", "fail", "skipped"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,18 +25,19 @@ class Check:
     """One finding: what was looked at, how it is, and what to do where it is not well."""
 
     name: str
-    status: Literal["ok", "warn", "fail", "skipped"]
+    status: Status
     detail: str
 
 
 class Command(PaperboyCommand):
     help = (
-        "Looks at sources, workers and digests, and says what to do where all is not well. Exit status 1 on a failure."
+        "Looks at sources, workers, mail providers and digests, and says what to do where all is not well. Exit status"
+        " 1 on a failure."
     )
 
     def run(self, options: Mapping[str, Any]) -> Result:  # noqa: ARG002 - it has none of its own
         now = timezone.now()
-        checks = [*sources(now), *workers(now), digests(now)]
+        checks = [*sources(now), *workers(now), *providers(), digests(now)]
         failed = [check.name for check in checks if check.status == "fail"]
         return Result(
             data={"checks": [asdict(check) for check in checks]},
@@ -79,6 +85,35 @@ def workers(now: dt.datetime) -> Iterator[Check]:
         else:
             remedy = "look whether beat and that worker run, and at their logs; a worker that takes nothing: restart it"
             yield Check(what, "fail", f"last at work at {_moment(pulse.at)}: {remedy}")
+
+
+def providers() -> Iterator[Check]:
+    """Look whether each mail provider can be asked as it is configured, takes mails, and can report back."""
+    for way in health.ways():
+        status, detail = _provider(way)
+        yield Check(f"mail provider {way.name}", status, detail)
+
+
+def _provider(way: health.Way) -> tuple[Status, str]:
+    state = way.state
+    if problem := way.problem():
+        return "fail", f"cannot be asked ({problem}): correct its settings, see the README under Mail, and restart"
+    if state and state.state != ProviderState.State.CLOSED:
+        said = f"paused since {_moment(state.opened_at)}, tried again at {_moment(state.retry_at)}"
+        remedy = (
+            "correct what it complains of; it is tried by itself, or at once by the action in admin's provider states"
+        )
+        return "fail", f"{said}: {state.error} ({state.failures} calls in a row came to nothing). {remedy}"
+    if state and state.failures:
+        return "warn", f"the last call came to nothing: {state.error}. It is tried again by itself"
+    if way.name == OutboxBackend.esp_name:
+        return (
+            "warn" if settings.PRODUCTION else "ok",
+            f"mails are written into {settings.EMAIL_FILE_PATH}, none leaves",
+        )
+    if way.backend.startswith("anymail.") and not settings.ANYMAIL.get("WEBHOOK_SECRET"):
+        return "warn", "takes mails; of bounces and complaints nothing is heard: set ANYMAIL_WEBHOOK_SECRET"
+    return "ok", "takes mails"
 
 
 def digests(now: dt.datetime) -> Check:
