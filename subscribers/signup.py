@@ -4,7 +4,6 @@ import datetime as dt
 import hashlib
 import hmac
 import ipaddress
-import zoneinfo
 from collections.abc import Mapping, Sequence
 
 from django.conf import settings
@@ -12,7 +11,17 @@ from django.db import connection, transaction
 
 from subscribers import emails, tokens
 from subscribers.interests import replace_follows
-from subscribers.models import Attempt, Consent, Mail, Subscriber, Suppression, Token, hash_address, normalise_address
+from subscribers.models import (
+    Attempt,
+    Consent,
+    Mail,
+    Subscriber,
+    Suppression,
+    Token,
+    hash_address,
+    normalise_address,
+    zone_of,
+)
 
 State = Subscriber.State
 
@@ -260,7 +269,7 @@ def resume_due(now: dt.datetime) -> int:
     paused = Subscriber.objects.filter(state=State.PAUSED, paused_until__isnull=False)
     woken = 0
     for timezone in paused.order_by().values_list("timezone", flat=True).distinct():
-        today = now.astimezone(zoneinfo.ZoneInfo(timezone)).date()
+        today = now.astimezone(zone_of(timezone)).date()
         over = paused.filter(timezone=timezone, paused_until__lte=today)
         woken += over.update(state=State.ACTIVE, paused_until=None)
     return woken

@@ -344,6 +344,15 @@ def test_a_reader_whose_pause_is_over_gets_one_digest_of_what_was_missed():
     assert row(reader).covers_from == D - 3 * DAY
 
 
+def test_a_zone_that_is_unknown_stops_no_planner_and_ends_a_pause_by_utc():
+    readers = [make_subscriber(state=state, paused_until=until) for state, until in (("paused", D), ("active", None))]
+    Subscriber.objects.filter(state="paused").update(timezone="Atlantic/Atlantis")
+
+    plan(edition_of("Robots"), SEVEN)
+
+    assert [row(reader).state for reader in readers] == ["pending", "pending"]
+
+
 # Size -------------------------------------------------------------------------------------------
 
 
