@@ -9,7 +9,7 @@ from tests.crash.moods import Treatment
 
 REFUSAL = "Invalid 'To' address: the mailbox is inactive."
 BROKEN = ("reset", "truncated", "hang")
-STATUS = {"": 200, "throttled": 429, "unavailable": 503, "refused": 422, "error": 500} | dict.fromkeys(BROKEN, 200)
+STATUS = {"denied": 401, "throttled": 429, "unavailable": 503, "refused": 422, "error": 500}
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,11 +3,12 @@
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
 import time
-import urllib.request
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -28,6 +29,7 @@ DATABASE = "paperboy"
 CELERY = ("-m", "celery", "-A", "newsletter")
 CHILDREN = 2
 OPEN = ["pending", "retry", "sending"]
+KEYED = {"resend", "brevo"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,7 @@ class Setup:
     """Which provider and policy a machine has, and the sizes of what it works on."""
 
     provider: str = "smtp"
+    second: str = ""  # the provider that stands in for the first
     policy: Policy = "hold"
     mails: int = 60  # in each scene
     chunk_size: int = 10
@@ -45,11 +48,13 @@ class Setup:
 
     @property
     def has_keys(self) -> bool:
-        return self.provider in {"resend", "brevo"}
+        return self.provider in KEYED
 
     @property
     def name(self) -> str:
-        return f"{self.provider}, {'keys' if self.has_keys else self.policy}"
+        keys = ("keys and " if self.policy == "resend" else "keys") if self.has_keys else ""
+        policy = "" if keys == "keys" else self.policy
+        return f"{self.provider}{' then ' * bool(self.second)}{self.second}, {keys}{policy}"
 
 
 def environment(folder: Path, setup: Setup) -> dict[str, str]:
@@ -108,6 +113,7 @@ class Machine:
         self.wanted: list[Process] = []
         self._connection: psycopg.Connection[Any] | None = None
         self._passed_at = 0.0
+        self.is_first_away = False
         self.readers = 0
         self.environment = environment(folder, setup)
 
@@ -124,8 +130,11 @@ class Machine:
                 "REDIS_URL": self.redis.url,
                 "UNKNOWN_DELIVERIES": self.setup.policy,
                 "ANYMAIL_WEBHOOK_SECRET": WEBHOOK_SECRET,
-                **self._provider(),
+                "EMAIL_PROVIDER": self.setup.provider,
+                "EMAIL_FALLBACK_PROVIDER": self.setup.second,
             }
+            for name in filter(None, (self.setup.provider, self.setup.second)):
+                self.environment |= self._provider(name)
             self.worker = self.run(*CELERY, "worker", "--concurrency", str(CHILDREN), "--loglevel", "INFO")
             self.beat = self.run(*CELERY, "beat", "-s", str(self.folder / "schedule"), "--loglevel", "INFO")
             if self.setup.has_web:
@@ -136,23 +145,26 @@ class Machine:
     def __exit__(self, *_: object) -> None:
         self.stack.close()
 
-    def _provider(self) -> dict[str, str]:
-        name, http = self.setup.provider, f"http://127.0.0.1:{self.ports['http']}"
+    def _provider(self, name: str) -> dict[str, str]:
+        address = f"127.0.0.1:{self.ports[name]}"
         if name == "smtp":
-            return {"EMAIL_PROVIDER": "smtp", "EMAIL_URL": f"smtp://127.0.0.1:{self.ports['smtp']}"}
+            return {"EMAIL_URL": f"smtp://{address}"}
         key = {"postmark": "SERVER_TOKEN"}.get(name, "API_KEY")
-        own = {"API_URL": f"{http}/{name}/", key: "made-up"}
-        return {"EMAIL_PROVIDER": name, **{f"ANYMAIL_{name.upper()}_{word}": value for word, value in own.items()}}
+        own = {"API_URL": f"http://{address}/", key: "made-up"}
+        return {f"ANYMAIL_{name.upper()}_{word}": value for word, value in own.items()}
 
     # Processes ----------------------------------------------------------------------------------
 
     def _start_sink(self, stack: ExitStack) -> None:
-        process = self._popen(("-m", "tests.crash.sink", str(self.record_path)), subprocess.PIPE)
-        stack.callback(process.wait)
-        stack.callback(process.kill)
-        assert process.stdout is not None
-        self.ports: dict[str, int] = json.loads(process.stdout.readline())
-        process.stdout.close()
+        self._sink = stack.enter_context(
+            self._popen(("-m", "tests.crash.sink", str(self.record_path)), subprocess.PIPE)
+        )
+        stack.callback(self._sink.kill)
+        self.ports: dict[str, int] = json.loads(self._heard())
+
+    def _heard(self) -> bytes:
+        assert self._sink.stdout is not None
+        return self._sink.stdout.readline()
 
     def run(self, *command: str) -> Process:
         """Start a process and keep it running."""
@@ -165,13 +177,14 @@ class Machine:
         options = ("--worker-class", "gthread", "--threads", "4", "--no-control-socket")
         self.run("-m", "gunicorn", "newsletter.wsgi", "--bind", self.web.removeprefix("http://"), *options)
 
-    def _popen(self, command: Sequence[str], stdout: int | None = None) -> subprocess.Popen[bytes]:
+    def _popen(self, command: Sequence[str], pipe: int | None = None) -> subprocess.Popen[bytes]:
         with (self.folder / "log").open("ab") as log:
             return subprocess.Popen(
                 [sys.executable, *command],
                 cwd=ROOT,
                 env=self.environment,
-                stdout=stdout or log,
+                stdin=pipe or subprocess.DEVNULL,
+                stdout=pipe or log,
                 stderr=log,
                 start_new_session=True,
             )
@@ -221,9 +234,11 @@ class Machine:
 
     def control(self, plan: Plan) -> None:
         """Tell the sink how to treat what comes now, by a seed of its own."""
-        body = json.dumps(asdict(replace(plan, seed=self.random.getrandbits(32)))).encode()
-        url = f"http://127.0.0.1:{self.ports['http']}/control"
-        urllib.request.urlopen(url, body, timeout=PATIENCE_S).close()
+        assert self._sink.stdin is not None
+        told = asdict(replace(plan, seed=self.random.getrandbits(32)))
+        self._sink.stdin.write(json.dumps(told).encode() + b"\n")
+        self._sink.stdin.flush()
+        self._heard()
 
     def activate(self, count: int) -> list[str]:
         """Let readers confirm who have no digest yet, so that they are due at once; return their addresses."""
@@ -239,7 +254,8 @@ class Machine:
         if time.monotonic() - self._passed_at > 0.5:
             self._passed_at = time.monotonic()
             self.sql("UPDATE newsletter_delivery SET next_attempt_at = now() WHERE next_attempt_at > now()")
-            self.sql("UPDATE newsletter_providerstate SET retry_at = now() WHERE retry_at > now()")
+            if not self.is_first_away:
+                self.sql("UPDATE newsletter_providerstate SET retry_at = now() WHERE retry_at > now()")
 
     def call(self, task: str, *args: object) -> None:
         """Put a task into the queue, as any process with a broker may; one that is down hears nothing."""
@@ -302,3 +318,9 @@ class Machine:
 
     def handed(self) -> list[Handed]:
         return [Handed(**line) for line in self.record() if "call" in line]
+
+    def most_repeated(self) -> int:
+        """Return how often the workers were given the message that they were given most often."""
+        log = (self.folder / "log").read_text(errors="replace")
+        named = re.findall(r"Task newsletter\.tasks\.\w+\[([\w-]+)\] received", log)
+        return max(Counter(named).values(), default=0)

@@ -3,6 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 Policy = Literal["hold", "resend"]
@@ -11,6 +12,8 @@ WENT = {"accepted", "delivered", "bounced", "complained"}
 FINAL = WENT | {"unknown", "skipped", "failed"}
 # Answers of the sink after which nobody can know whether the mail went.
 AMBIGUOUS = {"error", "reset", "truncated", "hang"}
+# Answers after which it surely did not go.
+REFUSALS = {"throttled", "unavailable", "denied", "early"}
 # What the provider's events make of a mail, the last word first.
 LAST_WORDS = ("complained", "bounced", "delivered")
 
@@ -30,7 +33,10 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Handed:
-    """A mail of one call as the sink saw it; ``stored`` says whether it took it, ``answer`` is '' for a good one."""
+    """A mail of one call as the sink saw it; ``stored`` says whether it took it, ``answer`` is '' for a good one.
+
+    ``provider`` is whom it was given to.
+    """
 
     address: str
     call: int
@@ -39,15 +45,20 @@ class Handed:
     refused: bool = False
     opaque_id: str = ""
     provider_message_id: str = ""
+    provider: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What may be: ``interrupted`` counts the processes that were killed or frozen while they might send."""
+    """What may be: ``interrupted`` counts the processes that were killed or frozen while they might send.
+
+    ``second`` is the provider that stands in for the first, '' for none.
+    """
 
     policy: Policy = "hold"
     has_keys: bool = False
     interrupted: int = 0
+    second: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +99,10 @@ def judge(
         *(f"{address} {fault}" for address, fault in _states(due, rows) if fault),
         *(f"{mail.address} was sent to and not due" for mail in handed if mail.address not in set(due)),
         *(f"{row.address} {fault}" for row in rows for fault in _row(row, by_address[row.address], left)),
+        *(f"{address} {fault}" for address, mails in by_address.items() for fault in _handed_on(mails, rules.second)),
         *_events(rows, events or {}),
         *_unknown(rows, by_address, rules, _excused(rows, handed, left)),
-        *_twice(handed, stored, rules, _excused(rows, handed, left)),
+        *_twice(by_address, rules, _excused(rows, handed, left)),
     ]
     count = Counter("accepted" if row.state in WENT else row.state for row in rows)
     return Verdict(
@@ -119,8 +131,8 @@ def _states(due: Collection[str], rows: Sequence[Row]) -> Iterable[tuple[str, st
             yield address, f"is left as {found[0].state}"
         elif found[0].state == "skipped" and not found[0].reason:
             yield address, "is skipped without a reason"
-        elif found[0].state == "failed" and not found[0].error:
-            yield address, "failed without an error"
+        elif found[0].state in {"failed", "unknown"} and not found[0].error:
+            yield address, f"is {found[0].state} without an error"
         else:
             yield address, ""
 
@@ -140,6 +152,13 @@ def _row(row: Row, mails: Sequence[Handed], left: Collection[str]) -> Iterable[s
         yield "got a mail with another id than its row's"
     if row.provider_message_id and row.provider_message_id not in {mail.provider_message_id for mail in mails}:
         yield f"has an id that the sink never gave it: {row.provider_message_id}"
+
+
+def _handed_on(mails: Sequence[Handed], second: str) -> Iterable[str]:
+    """Yield where a mail that may have gone by one provider was given to the one that stands in for it."""
+    for first, then in pairwise(mails):
+        if then.provider == second != first.provider and first.answer not in REFUSALS:
+            yield f"may have gone by {first.provider}, and was given to {then.provider}"
 
 
 def _events(rows: Sequence[Row], events: Mapping[str, Collection[str]]) -> Iterable[str]:
@@ -174,19 +193,19 @@ def _unknown(
         yield f"{len(unexplained)} units are unknown after {rules.interrupted} deaths"
 
 
-def _twice(handed: Sequence[Handed], stored: Counter[str], rules: Rules, excused: Collection[str]) -> Iterable[str]:
-    """Yield who got a mail twice, where nobody may, and more units twice than deaths and answers explain."""
-    repeated = {address for address, n in stored.items() if n > 1}
+def _twice(by_address: Mapping[str, Sequence[Handed]], rules: Rules, excused: Collection[str]) -> Iterable[str]:
+    """Yield who got a mail twice, where nobody may, and more units that went twice than deaths explain.
+
+    A unit goes twice when its mails are sent again, in whatever calls, though its own was taken. That
+    an answer told nothing of that explains it, and nothing else but a death does.
+    """
+    stored = {address: [mail for mail in mails if mail.stored] for address, mails in by_address.items()}
     if rules.policy == "hold" or rules.has_keys:
-        repeated -= set(excused) if rules.policy == "resend" else set()
-        yield from (f"{address} got {stored[address]} mails" for address in sorted(repeated))
+        may_repeat = excused if rules.policy == "resend" else ()
+        for address, mails in sorted(stored.items()):
+            if len(mails) > 1 and address not in may_repeat:
+                yield f"{address} got {len(mails)} mails"
         return
-    seen: set[str] = set()
-    again = set()
-    for mail in handed:
-        if mail.stored and mail.address in seen:
-            again.add(mail.call)
-        seen |= {mail.address} if mail.stored else set()
-    ambiguous = {mail.call for mail in handed if mail.answer in AMBIGUOUS}
-    if len(again) > rules.interrupted + len(ambiguous):
-        yield f"{len(again)} units went twice after {rules.interrupted} deaths and {len(ambiguous)} unclear answers"
+    again = {mail.call for mails in stored.values() for mail in mails[:-1] if mail.answer not in AMBIGUOUS}
+    if len(again) > rules.interrupted:
+        yield f"{len(again)} units went twice after {rules.interrupted} deaths"

@@ -8,10 +8,11 @@ import urllib.request
 from collections import defaultdict
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from tests.crash.machine import CELERY, CHILDREN, OPEN, Machine, Process
-from tests.crash.moods import Plan
+from tests.crash.moods import MOODS, Plan, fault
 from tests.crash.oracle import Rules, Verdict, judge
 
 # Shares of units that a provider in a bad mood treats badly; the rest is good.
@@ -22,6 +23,8 @@ BAD_DAY = (
 
 
 LONG_PATIENCE_S = 240.0  # a provider on a bad day is given one mail at a time
+# As the workers' settings have them, which are read there alone.
+MARKED, ANSWERED, REPEATS = "marked", "answered", 10
 
 
 @dataclass(slots=True)
@@ -30,6 +33,7 @@ class Scene:
 
     machine: Machine
     name: str
+    plan: Plan
     addresses: list[str] = field(default_factory=list)
     left: list[str] = field(default_factory=list)
     kills: int = 0  # processes that were killed or frozen while they might send
@@ -55,40 +59,84 @@ class Scene:
         is_open = {*OPEN, *(["unknown"] if machine.setup.policy == "resend" else [])}
         if len(rows) < len(self.addresses) or any(row.state in is_open for row in rows):
             return False
-        busy = "SELECT id FROM newsletter_chunk WHERE owner <> '' UNION ALL SELECT id FROM newsletter_unitkey"
-        return not machine.sql(busy)
+        return not machine.sql(BUSY)
 
+    def is_over_without_the_first(self) -> bool:
+        """Say whether nobody waits whose mail the first provider surely did not take."""
+        machine = self.machine
+        machine.let_time_pass()
+        waiting = "SELECT 1 FROM newsletter_delivery WHERE state IN ('pending', 'retry') AND NOT may_have_gone"
+        return len(machine.rows(self.addresses)) == len(self.addresses) and not machine.sql(waiting)
+
+
+# A chunk that a worker holds, a call that may be made again, an event whose mail is known by now.
+BUSY = """
+SELECT 1 FROM newsletter_chunk WHERE owner <> ''
+UNION ALL SELECT 1 FROM newsletter_unitkey
+UNION ALL SELECT 1 FROM newsletter_deliveryevent e JOIN newsletter_delivery d USING (provider_message_id)
+WHERE e.delivery_id IS NULL AND e.provider_message_id <> ''
+"""
 
 Step = Callable[[Scene], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """Steps in a seeded order, while the sink is in a mood."""
+    """Steps in a seeded order, while the sink is in a mood; ``first`` is done before anybody is due.
+
+    ``until`` is the share of the mails after which there is no step any more.
+    """
 
     name: str
     steps: tuple[Step, ...] = ()
+    first: tuple[Step, ...] = ()
+    until: float = 0.8
     shares: tuple[tuple[str, float], ...] = ()
     refused: float = 0.0
     events: float = 0.0
+    anonymous: float = 0.0
+    has_every_fault: bool = False
+
+    def plan(self, machine: Machine) -> Plan:
+        each = tuple(machine.random.sample(sorted(MOODS), len(MOODS))) if self.has_every_fault else ()
+        return Plan(
+            shares=self.shares,
+            each=each,
+            delay_s=machine.setup.answers_in_s,
+            refused=self.refused,
+            webhooks=_webhooks(machine, self),
+            events=self.events,
+            anonymous=self.anonymous,
+        )
 
 
 def play(machine: Machine, act: Act, count: int) -> Scene:
     """Let ``count`` readers become due, do what is to be done, and wait until everybody has an outcome."""
-    scene = Scene(machine, act.name)
-    machine.control(Plan(0, act.shares, machine.setup.answers_in_s, act.refused, _webhooks(machine, act), act.events))
+    scene = Scene(machine, act.name, act.plan(machine))
+    machine.control(scene.plan)
+    for step in act.first:
+        step(scene)
     scene.addresses = machine.activate(count)
     steps = machine.random.sample(act.steps, len(act.steps))
-    shares = sorted(machine.random.uniform(0.05, 0.8) for _ in steps)
+    shares = sorted(machine.random.uniform(0.05, act.until) for _ in steps)
     with scene.end:
         try:
             for step, share in zip(steps, shares, strict=True):
                 scene.reach(share)
                 step(scene)
             machine.until(scene.is_over, f"{act.name}: an outcome for everybody", LONG_PATIENCE_S)
+            scene.problems += _left_out(scene) if act.has_every_fault else []
         except TimeoutError as error:
             scene.problems.append(f"{error}\n{machine.open_ends()}")
     return scene
+
+
+def _left_out(scene: Scene) -> list[str]:
+    """Return the faults of which there was none."""
+    ours = set(scene.addresses)
+    seen = {(mail.answer, mail.stored) for mail in scene.machine.handed() if mail.address in ours}
+    wanted = {fault(mood, scene.machine.setup.provider) for mood in scene.plan.each}
+    return [f"no answer was {answer}, taken: {is_taken}" for answer, is_taken in sorted(wanted - seen)]
 
 
 def _webhooks(machine: Machine, act: Act) -> str:
@@ -115,7 +163,7 @@ def verdict(scene: Scene) -> Verdict:
         scene.addresses,
         machine.rows(scene.addresses),
         [mail for mail in machine.handed() if mail.address in ours],
-        Rules(machine.setup.policy, machine.setup.has_keys, scene.kills),
+        Rules(machine.setup.policy, machine.setup.has_keys, scene.kills, machine.setup.second),
         left=scene.left,
         events=events,
     )
@@ -150,11 +198,7 @@ def freeze_a_child(scene: Scene) -> None:
     pid = _a_child(scene)
     os.kill(pid, signal.SIGSTOP)
     scene.kills += 1
-    try:
-        _outlast_the_lease(scene)
-    finally:
-        os.kill(pid, signal.SIGCONT)
-    stop_the_worker(scene)
+    _wake(scene, pid)
 
 
 def freeze_the_worker(scene: Scene) -> None:
@@ -170,6 +214,50 @@ def freeze_the_worker(scene: Scene) -> None:
         _outlast_the_lease(scene)
     finally:
         os.killpg(group, signal.SIGCONT)
+    stop_the_worker(scene)
+
+
+def kill_before_the_call(scene: Scene) -> None:
+    _trap(scene, MARKED, signal.SIGKILL)
+    scene.kills += 1
+
+
+def kill_after_the_call(scene: Scene) -> None:
+    _trap(scene, ANSWERED, signal.SIGKILL)
+    scene.kills += 1
+
+
+def freeze_before_the_call(scene: Scene) -> None:
+    """Freeze a child that has marked its unit: it must find out that its lease is over, so this excuses nothing."""
+    _wake(scene, _trap(scene, MARKED, signal.SIGSTOP))
+
+
+def freeze_after_the_call(scene: Scene) -> None:
+    """Freeze a child that has its answer: what it knows must come into the rows, unless others sent again by then."""
+    _wake(scene, _trap(scene, ANSWERED, signal.SIGSTOP))
+    scene.kills += scene.machine.setup.policy == "resend" and not scene.machine.setup.has_keys
+
+
+def _trap(scene: Scene, place: str, signum: signal.Signals) -> int:
+    """Let the next child that comes to a place get a signal; return its id when it has it."""
+    folder = scene.machine.folder / "var"
+    (folder / "trap").write_text(str(int(signum)))
+    (folder / "trap").rename(folder / place)
+    try:
+        scene.machine.until(lambda: list(folder.glob(f"{place}.*")), f"a child at {place}")
+    finally:
+        (folder / place).unlink(missing_ok=True)
+    [sprung] = folder.glob(f"{place}.*")
+    sprung.unlink()
+    return int(sprung.suffix[1:])
+
+
+def _wake(scene: Scene, pid: int) -> None:
+    """Wake a frozen child when its lease is over, and let the worker end: what the woken one does is done then."""
+    try:
+        _outlast_the_lease(scene)
+    finally:
+        os.kill(pid, signal.SIGCONT)
     stop_the_worker(scene)
 
 
@@ -220,7 +308,46 @@ def crash_postgresql(scene: Scene) -> None:
 def _restart_postgresql(scene: Scene, how: signal.Signals) -> None:
     scene.machine.postgres.stop(how)
     scene.machine.postgres.start()
-    scene.kills += CHILDREN  # a commit that is broken off may or may not be one
+
+
+# The first provider goes down, and the second stands in ----------------------------------------
+
+
+def refuse_connections(scene: Scene) -> None:
+    _take_the_first_away(scene, Plan(is_down=True))
+
+
+def hang(scene: Scene) -> None:
+    _take_the_first_away(scene, Plan(shares=(("hang:lost", 1.0),)))
+
+
+def reset_after_accepting(scene: Scene) -> None:
+    _take_the_first_away(scene, Plan(shares=(("reset:taken", 1.0),)))
+
+
+def deny_our_key(scene: Scene) -> None:
+    _take_the_first_away(scene, Plan(shares=(("denied", 1.0),)))
+
+
+def die_while_the_first_is_away(scene: Scene) -> None:
+    _take_the_first_away(scene, Plan(is_down=True), kill_a_child)
+
+
+def _take_the_first_away(scene: Scene, how: Plan, *steps: Step) -> None:
+    """Let the first provider fail until all have an outcome that it surely did not take; those it may have wait."""
+    machine, first = scene.machine, scene.machine.setup.provider
+    before = len(machine.handed())
+    machine.is_first_away = True
+    machine.control(replace(how, provider=first, delay_s=scene.plan.delay_s))
+    try:
+        for step in steps:
+            step(scene)
+        machine.until(scene.is_over_without_the_first, f"{scene.name}: an outcome without {first}", LONG_PATIENCE_S)
+    finally:
+        machine.is_first_away = False
+        machine.control(scene.plan)
+    if machine.setup.second not in {mail.provider for mail in machine.handed()[before:]}:
+        scene.problems.append(f"nothing went by {machine.setup.second} while {first} was away")
 
 
 # Too much of a good thing -----------------------------------------------------------------------
@@ -230,7 +357,14 @@ def repeat_every_message(scene: Scene) -> None:
     """From now on, put whatever is put into Celery's queue there ten times."""
     repeat = scene.machine.folder / "var" / "repeat"
     repeat.touch()
-    scene.end.callback(repeat.unlink)
+    scene.end.callback(_end_the_repeats, scene, repeat)
+
+
+def _end_the_repeats(scene: Scene, repeat: Path) -> None:
+    repeat.unlink()
+    scene.machine.redis.flush()  # what is left of them would keep the workers from the next scene
+    if (most := scene.machine.most_repeated()) < REPEATS:
+        scene.problems.append(f"no message came more than {most} times")
 
 
 def start_a_second_beat(scene: Scene) -> None:
@@ -262,26 +396,39 @@ ALL_AT_ONCE = (kill_a_child, kill_the_worker, stop_the_worker, flush_redis, rest
 LONG = (
     Act("children are killed", (kill_a_child,) * 4),
     Act("workers are killed", (kill_the_worker,) * 2),
+    Act("killed around the call", (kill_before_the_call, kill_after_the_call), until=0.4),
     Act("workers are stopped", (stop_the_worker,) * 2),
     Act("a child is frozen", (freeze_a_child,)),
+    Act("frozen before the call", (freeze_before_the_call,), until=0.4),
+    Act("frozen after the call", (freeze_after_the_call,), until=0.4),
     Act("a worker is frozen", (freeze_the_worker,)),
     Act("Redis is flushed", (flush_redis,) * 3),
     Act("Redis restarts", (restart_redis,) * 2),
     Act("Redis is away for 30 s", (take_redis_away,)),
     Act("PostgreSQL restarts", (restart_postgresql, crash_postgresql)),
-    Act("messages come ten times", (repeat_every_message, *(plan_and_sweep_at_once,) * 2)),
-    Act("two beats and sweepers", (start_a_second_beat, *(plan_and_sweep_at_once,) * 2)),
-    Act("the provider has a bad day", shares=BAD_DAY, refused=0.05),
+    Act("messages come ten times", (plan_and_sweep_at_once,) * 2, first=(repeat_every_message,)),
+    Act("two beats and sweepers", (plan_and_sweep_at_once,) * 2, first=(start_a_second_beat,)),
+    Act("every fault of the provider", has_every_fault=True),
+    Act("the provider has a bad day", shares=BAD_DAY, refused=0.05, events=0.3),
     Act("readers leave", (let_readers_leave,) * 3),
-    Act("events before the commit", events=0.7),
+    Act("events before the commit", events=0.7, anonymous=0.5),
     Act("all at once", ALL_AT_ONCE, shares=BAD_DAY, refused=0.05),
 )
+AWAY = (
+    Act("the first refuses connections", (refuse_connections,), until=0.4),
+    Act("the first hangs", (hang,), until=0.4),
+    Act("the first takes and resets", (reset_after_accepting,), until=0.4),
+    Act("the first denies our key", (deny_our_key,), until=0.4),
+    Act("the first is away, a child dies", (die_while_the_first_is_away,), until=0.4),
+)
 SHORT = (
-    Act("killed and stopped", (kill_a_child, kill_a_child, kill_the_worker, stop_the_worker)),
-    Act("frozen", (freeze_a_child,)),
+    Act("killed and stopped", (kill_a_child, kill_the_worker, stop_the_worker)),
     Act("Redis fails", (flush_redis, restart_redis, take_redis_away_for_a_moment)),
     Act("PostgreSQL fails", (crash_postgresql,)),
-    Act("messages come ten times", (repeat_every_message, start_a_second_beat, plan_and_sweep_at_once)),
+    Act("messages come ten times", (start_a_second_beat, plan_and_sweep_at_once), first=(repeat_every_message,)),
     Act("a bad day, readers leave", (let_readers_leave,), shares=BAD_DAY, refused=0.05),
-    Act("events before the commit", events=0.7),
+    Act("events before the commit", events=0.7, anonymous=0.5),
+    Act("killed around the call", (kill_before_the_call, kill_after_the_call), until=0.4),
+    Act("frozen before the call", (freeze_before_the_call,), until=0.4),
+    Act("the first is away, a child dies", (die_while_the_first_is_away,), until=0.4),
 )

@@ -28,7 +28,7 @@ def until(what: Callable[[], object], why: str, patience_s: float = PATIENCE_S) 
     while not what():
         if time.monotonic() > ends:
             raise TimeoutError(f"{why} did not come about within {patience_s:.0f} s")
-        time.sleep(0.03)
+        time.sleep(0.1)
 
 
 def postgresql_bin() -> Path:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.crash.moods import MOODS, STORIES, Plan, Treatment
+from tests.crash.moods import MOODS, STORIES, Plan, Treatment, fault
 
 
 def test_a_plan_without_shares_takes_everything():
@@ -20,13 +20,35 @@ def test_the_same_seed_treats_the_same_unit_in_the_same_way():
 
 @pytest.mark.parametrize("mood", sorted(MOODS))
 def test_a_mood_comes_about_as_often_as_its_share(mood):
-    plan = Plan(3, (("throttled" if mood != "throttled" else "unavailable", 0.2), (mood, 0.3)))
-    answers = [plan.treatment(f"{n}@example.org", 1) for n in range(1000)]
+    plan = Plan(3, (("denied" if mood != "denied" else "throttled", 0.2), (mood, 0.3)))
+    answers = [plan.treatment(f"{n}@example.org", 1, provider="smtp" if mood == "early" else "") for n in range(1000)]
+    answer, is_taken = fault(mood, "smtp" if mood == "early" else "")
 
-    answer, _, fate = mood.partition(":")
-    found = [each for each in answers if each.answer == answer]
+    found = [each for each in answers if (each.delay_s if mood == "slow" else each.answer == answer)]
     assert 240 < len(found) < 360
-    assert {each.is_taken for each in found} == {fate == "taken"}
+    assert {(each.answer, each.is_taken) for each in found} == {(answer, is_taken)}
+
+
+def test_every_mood_comes_once_in_its_turn_and_good_answers_between():
+    plan = Plan(each=("denied", "hang:taken", "throttled"))
+
+    answers = [plan.treatment("a@example.org", 1, number).answer for number in range(1, 7)]
+    assert answers == ["denied", "hang", "", "throttled", "", ""]
+
+
+def test_a_plan_for_one_provider_leaves_the_others_alone():
+    plan = Plan(shares=(("denied", 1.0),), provider="smtp")
+    down = Plan(provider="smtp", is_down=True)
+
+    assert plan.treatment("a@example.org", 1, provider="smtp").answer == "denied"
+    assert not plan.treatment("a@example.org", 1, provider="resend").answer
+    assert [down.shuts(name) for name in ("smtp", "resend")] == [True, False]
+    assert down.treatment("a@example.org", 1, provider="smtp") == Treatment("reset", is_taken=False, delay_s=0.0)
+
+
+def test_each_protocol_says_what_it_can():
+    assert [fault("error:lost", name) for name in ("smtp", "resend")] == [("reset", False), ("error", False)]
+    assert [fault("early", name) for name in ("smtp", "resend")] == [("early", False), ("unavailable", False)]
 
 
 def test_a_plan_that_names_no_mood_is_refused():
