@@ -13,14 +13,13 @@ from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 
-from django.db.models import QuerySet
 from django.utils import timezone
 
-from newsletter import garbage, lines, messages, rendering, repeats, turns, units
+from newsletter import garbage, lines, loading, messages, rendering, repeats, turns, units
 from newsletter.chunks import LEASE, Clock, Lease
 from newsletter.ledger import Done, Ledger
 from newsletter.lines import Carrier, Line
-from newsletter.models import Delivery, DeliveryPicks, Edition, UnitKey
+from newsletter.models import Delivery, Edition, UnitKey
 from newsletter.outcomes import is_useless
 from newsletter.providers import Prepared
 from newsletter.units import Unit
@@ -78,7 +77,7 @@ class _Worker:
     def run(self) -> None:
         """Send the chunk's due rows, until the end, a stop, a pause or the provider's fault."""
         if self._repeat():
-            deliveries = _read(units.due(self.clock()).filter(chunk=self.lease.chunk_id))
+            deliveries = loading.deliveries(units.due(self.clock()).filter(chunk=self.lease.chunk_id))
             self._put_back(deliveries)
             of = rendering.material(deliveries)
             while self.todo and not self.should_stop() and self._send_next(of):
@@ -144,7 +143,7 @@ class _Worker:
         size = 0
         for number, delivery in enumerate(deliveries):
             try:
-                mail = line.carrier.prepare(messages.message(delivery, of))
+                mail = _prepare(delivery, of, line)
             except Exception as error:  # the boundary: one reader's mail that cannot be made stops nobody else's
                 logger.exception("edition %s, delivery %s: cannot be composed", delivery.edition_id, delivery.pk)
                 said = f"cannot be composed: {type(error).__name__}: {error}"
@@ -225,7 +224,7 @@ class _Worker:
 
     def _make_again(self, key: UnitKey, line: Line) -> bool:
         """Make a call again if it is the same to the byte and nobody in it has left; else leave it to the policy."""
-        deliveries = _read(Delivery.objects.filter(unit=key.name).order_by("pk"))
+        deliveries = loading.deliveries(Delivery.objects.filter(unit=key.name).order_by("pk"))
         unknown = [delivery for delivery in deliveries if delivery.state == Delivery.State.UNKNOWN]
         mails = _prepare_all(deliveries, line) if unknown else []
         if not repeats.is_same(key, mails):
@@ -271,22 +270,16 @@ def _blamed(deliveries: Sequence[Delivery], said: Sequence[Outcome], line: Line)
     return [Outcome("retry", error=outcome.error)]
 
 
-def _read(rows: QuerySet[Delivery]) -> list[Delivery]:
-    """Read deliveries of one chunk with all that their mails are made of; their edition is one row."""
-    deliveries = list(rows.select_related("subscriber", "picks"))
-    for delivery in deliveries:
-        delivery.edition = deliveries[0].edition
-        if picks := getattr(delivery, "picks", None):
-            # The way back would keep both, and the mail's evidence with them, until garbage is looked for.
-            DeliveryPicks.delivery.field.delete_cached_value(picks)
-    return deliveries
+def _prepare(delivery: Delivery, of: rendering.Material, line: Line) -> Prepared:
+    with loading.unfolded(delivery):
+        return line.carrier.prepare(messages.message(delivery, of))
 
 
 def _prepare_all(deliveries: Sequence[Delivery], line: Line) -> Sequence[Prepared]:
     """Make the mails of a call once more; none if one of them cannot be made."""
     of = rendering.material(deliveries)
     try:
-        return [line.carrier.prepare(messages.message(delivery, of)) for delivery in deliveries]
+        return [_prepare(delivery, of, line) for delivery in deliveries]
     except Exception:  # the boundary: what was sent once can be made no more, so that nothing is sent again
         logger.exception("a call cannot be made again")
         return []
