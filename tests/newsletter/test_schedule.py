@@ -135,6 +135,7 @@ def test_a_weekdays_reader_gets_nothing_at_the_weekend_and_three_editions_on_mon
     friday = LastDigest(day("2026-07-03"), day("2026-07-03"))
     weekdays = reader(frequency="weekdays")
 
+    assert due(weekdays, friday, editions("2026-06-25", 10), at("2026-07-04T12:00")) is None
     assert due(weekdays, friday, editions("2026-06-25", 11), at("2026-07-05T12:00")) is None
     found = due(weekdays, friday, editions("2026-06-25", 12), at("2026-07-06T07:00"))
     assert found == Due(day("2026-07-06"), day("2026-07-04"), day("2026-07-06"))

@@ -1,6 +1,7 @@
 """A year of days: whatever the zone, the frequency and the hour, no edition is missed or covered twice."""
 
 import datetime as dt
+import itertools
 import random
 import zoneinfo
 from collections.abc import Collection, Iterable, Sequence
@@ -9,7 +10,17 @@ from functools import cache
 
 import pytest
 
-from newsletter.schedule import COVERED, ClosedEdition, Due, LastDigest, ReaderSchedule, closing_at, due, edition_date
+from newsletter.schedule import (
+    COVERED,
+    ClosedEdition,
+    Due,
+    LastDigest,
+    ReaderSchedule,
+    closing_at,
+    due,
+    edition_date,
+    turns,
+)
 
 SPEC = "00:30 America/New_York"
 DAY, HOUR = dt.timedelta(days=1), dt.timedelta(hours=1)
@@ -181,3 +192,19 @@ def test_who_moves_west_gets_no_second_digest_on_a_date_that_they_have_lived_bef
     assert due(schedule, last, editions, moment - DAY, was_too_late=True) is None
     assert due(schedule, last, editions, moment + DAY) is None
     assert due(schedule, replace(last, local_date=dt.date(2026, 6, 30)), editions, moment, was_too_late=True)
+
+
+@pytest.mark.parametrize("zone", ["Europe/Berlin", "Australia/Lord_Howe", "Asia/Beirut", "America/Santiago", "Antarctica/Troll"])
+def test_whose_hour_came_is_found_on_the_days_on_which_clocks_change(zone):
+    local = [edition.scheduled_at.astimezone(zoneinfo.ZoneInfo(zone)) for edition in EDITIONS]
+    changes = [one for one, next_ in itertools.pairwise(local) if one.utcoffset() != next_.utcoffset()]
+    assert len(changes) == 2
+
+    for change, minutes in itertools.product(changes, (1, 25, 113)):
+        since, end = change.astimezone(dt.UTC) - DAY, change.astimezone(dt.UTC) + 2 * DAY
+        while since < end:
+            now = since + dt.timedelta(minutes=minutes)
+            today = now.astimezone(zoneinfo.ZoneInfo(zone)).date()
+            come = {hour for hour in HOURS if since < ReaderSchedule(zone, "daily", 0, hour).slot(today) <= now}
+            assert {hour for turn in turns([zone], EDITIONS, now, since) for hour in turn.hours} == come, now
+            since = now
