@@ -119,6 +119,45 @@ def test_a_digest_covers_all_editions_since_the_last_one():
     assert set(titles(reader)) == {"Towels", "Robots", "Weather"}
 
 
+COUNTING = [
+    *[{"state": state} for state in ("accepted", "delivered", "bounced", "complained", "unknown")],
+    *[{"state": "skipped", "reason": reason} for reason in ("nothing_new", "no_match")],
+]
+NOT_COUNTING = [
+    {"state": "failed", "error": "no such user"},
+    *[
+        {"state": "skipped", "reason": reason}
+        for reason in ("paused", "unsubscribed", "suppressed", "too_late", "warm_up", "cancelled")
+    ],
+]
+
+
+@pytest.mark.parametrize("ended", COUNTING)
+def test_who_was_told_all_of_an_edition_gets_the_next_from_there_and_not_on_the_same_date(ended):
+    readers = [make_subscriber(), make_subscriber()]
+    before, last = make_edition(D - 3 * DAY), edition_of("Robots", date=D - DAY)
+    for reader, local_date in zip(readers, (D - DAY, D), strict=True):
+        had(reader, before)
+        had(reader, last, **ended, local_date=local_date)
+    edition = edition_of("Weather")
+
+    plan(edition, SEVEN)
+
+    assert row(readers[0]).covers_from == D
+    assert not edition.deliveries.filter(subscriber=readers[1]).exists()
+
+
+@pytest.mark.parametrize("ended", NOT_COUNTING)
+def test_who_did_not_get_an_edition_gets_its_papers_with_the_next_even_on_the_same_date(ended):
+    reader = make_subscriber()
+    had(reader, make_edition(D - 2 * DAY))
+    had(reader, edition_of("Robots", date=D - DAY), **ended, local_date=D)
+
+    plan(edition_of("Weather"), SEVEN)
+
+    assert row(reader).covers_from == D - DAY
+
+
 def test_an_earlier_paper_that_the_last_digest_covered_does_not_come_again():
     yesterday = edition_of("Robots", date=D - DAY)
     reader = make_subscriber(interests=("robots",))

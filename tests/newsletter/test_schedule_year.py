@@ -194,13 +194,13 @@ def test_who_moves_west_gets_no_second_digest_on_a_date_that_they_have_lived_bef
     assert due(schedule, replace(last, local_date=dt.date(2026, 6, 30)), editions, moment, was_too_late=True)
 
 
-@pytest.mark.parametrize("zone", ["Europe/Berlin", "Australia/Lord_Howe", "Asia/Beirut", "America/Santiago", "Antarctica/Troll"])
+@pytest.mark.parametrize("zone", ["Europe/Berlin", "Australia/Lord_Howe", "America/Santiago", "Antarctica/Troll"])
 def test_whose_hour_came_is_found_on_the_days_on_which_clocks_change(zone):
     local = [edition.scheduled_at.astimezone(zoneinfo.ZoneInfo(zone)) for edition in EDITIONS]
     changes = [one for one, next_ in itertools.pairwise(local) if one.utcoffset() != next_.utcoffset()]
     assert len(changes) == 2
 
-    for change, minutes in itertools.product(changes, (1, 25, 113)):
+    for change, minutes in itertools.product(changes, (5, 25, 113)):
         since, end = change.astimezone(dt.UTC) - DAY, change.astimezone(dt.UTC) + 2 * DAY
         while since < end:
             now = since + dt.timedelta(minutes=minutes)
