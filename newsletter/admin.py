@@ -12,7 +12,9 @@ from django.utils.text import Truncator
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
-from newsletter import admin_editions, breaker, control
+from newsletter import admin_editions, breaker, control, repeats
+from newsletter.admin_buttons import Button, ask, concerned
+from newsletter.admin_editions import GOT_IT
 from newsletter.models import Alert, Chunk, Delivery, DeliveryEvent, ProviderState
 from papers.models import Paper
 from papers.read_only import ReadOnly
@@ -21,12 +23,12 @@ State = Delivery.State
 
 __all__ = ["admin_editions"]  # registers itself
 
-GOT_IT = {
-    "yes": [State.ACCEPTED, State.DELIVERED],
-    "no": [State.SKIPPED, State.FAILED, State.BOUNCED, State.COMPLAINED],
-    "perhaps": [State.UNKNOWN],
-    "not yet": [*Delivery.OPEN, State.SENDING],
-}
+SEND_AGAIN = Button(
+    "send_again",
+    _("Send it again"),
+    _("It may have gone: the reader may get the same digest twice."),
+    _("Send again what may have gone? Whoever has it gets it twice."),
+)
 
 
 class GotItFilter(admin.SimpleListFilter):
@@ -57,6 +59,7 @@ class DeliveryAdmin(ReadOnly, admin.ModelAdmin[Delivery]):
     change_form_template = "admin/newsletter/with_buttons.html"
     actions = ["send_again"]
     list_select_related = ["edition", "subscriber"]
+    ordering = ["-pk"]  # the newest first, by the index there is
     show_full_result_count = False
     inlines = [DeliveryEventInline]
     fields = [
@@ -79,25 +82,29 @@ class DeliveryAdmin(ReadOnly, admin.ModelAdmin[Delivery]):
         return request.user.has_perm("newsletter.send_edition")
 
     @admin.action(description=_("Send again what may have gone"), permissions=["send"])
-    def send_again(self, request: HttpRequest, queryset: QuerySet[Delivery]) -> None:
+    def send_again(self, request: HttpRequest, queryset: QuerySet[Delivery]) -> HttpResponse | None:
         """Only unknown ones, while their edition is the newest: every other state says what became of it."""
-        unknown = list(queryset.filter(state=State.UNKNOWN))
+        unknown = list(repeats.resendable(queryset))
+        if unknown and SEND_AGAIN.is_to_be_asked(request):
+            return ask(request, SEND_AGAIN, [concerned(len(unknown))], request.get_full_path())
         count = control.send_again(queryset)
         for delivery in unknown if count else []:
             self.log_change(request, delivery, "send_again")
-        said = _("%(n)d of %(all)d are sent again.") % {"n": count, "all": queryset.count()}
-        self.message_user(request, said, messages.SUCCESS if count else messages.WARNING)
+        said = ngettext("%(n)d digest is sent again.", "%(n)d digests are sent again.", count) % {"n": count}
+        nothing = _("None of these may be sent again: it is known what became of them, or a newer edition is closed.")
+        self.message_user(request, said if count else nothing, messages.SUCCESS if count else messages.WARNING)
+        return None
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, object] | None = None
     ) -> HttpResponse:
-        delivery = self.get_object(request, object_id)
-        if delivery is None or delivery.state != State.UNKNOWN or not self.has_send_permission(request):
+        """Show the page, with a button where this one may be sent again."""
+        this = Delivery.objects.filter(pk=object_id) if object_id.isdigit() else Delivery.objects.none()
+        if not self.has_send_permission(request):
             return super().change_view(request, object_id, form_url, extra_context)
         if request.method == "POST":
-            self.send_again(request, Delivery.objects.filter(pk=delivery.pk))
-            return HttpResponseRedirect(request.path)
-        buttons = [("send_again", _("Send it again: the reader may get it twice"))]
+            return self.send_again(request, this) or HttpResponseRedirect(request.path)
+        buttons = [SEND_AGAIN] if control.can_send_again(this) else []
         return super().change_view(request, object_id, form_url, {**(extra_context or {}), "buttons": buttons})
 
     @admin.display(description=_("reader"), ordering="subscriber__email")

@@ -1,10 +1,11 @@
 """The operator's desk for editions: who got one, who did not and why; pause, resume, cancel, send."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 
 from django.contrib import admin, messages
 from django.contrib.auth.models import AbstractUser
-from django.db.models import Count, Exists, Model, OuterRef, Q, QuerySet
+from django.db.models import Count, Exists, Model, OuterRef, QuerySet, Subquery
+from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
@@ -15,12 +16,21 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
 from newsletter import control, proofs
+from newsletter.admin_buttons import Button, ask, concerned
 from newsletter.models import Delivery, Edition, EditionPaper
 from papers.read_only import ReadOnly
 from subscribers.models import Subscriber
 
 State = Delivery.State
 
+WITH_AN_ERROR = [*Delivery.OPEN, State.FAILED, State.UNKNOWN, State.BOUNCED]
+# Who got it, whatever the state is called.
+GOT_IT = {
+    "yes": [State.ACCEPTED, State.DELIVERED],
+    "no": [State.SKIPPED, State.FAILED, State.BOUNCED, State.COMPLAINED],
+    "perhaps": [State.UNKNOWN],
+    "not yet": [*Delivery.OPEN, State.SENDING],
+}
 # The columns of the list of editions, each a group of states.
 GROUPS = {
     "sent": [State.ACCEPTED, State.DELIVERED],
@@ -33,16 +43,37 @@ GROUPS = {
 
 
 def _column(group: str) -> Callable[[Edition], str]:
-    @admin.display(description=group, ordering=group)
+    @admin.display(description=group)
     def count(edition: Edition) -> str:
         return str(getattr(edition, group))
 
     return count
 
 
+def _count(states: Sequence[State]) -> Coalesce:
+    rows = Delivery.objects.filter(edition=OuterRef("pk"), state__in=states).order_by().values("edition")
+    return Coalesce(Subquery(rows.annotate(n=Count("pk")).values("n")), 0)
+
+
 def list_of(model: type[Model], **filters: str | int) -> str:
     """Return the address of a model's list in admin, filtered."""
     return f"{reverse(f'admin:{model._meta.app_label}_{model._meta.model_name}_changelist')}?{urlencode(filters)}"
+
+
+def _links(edition: Edition, rows: Iterable[tuple[str, str, int]]) -> SafeString:
+    """Return how many ended in which state and why, each with the address of the list of them."""
+    return format_html_join(
+        ", ",
+        '<a href="{}">{} {}</a>',
+        (
+            (
+                list_of(Delivery, edition__id__exact=edition.pk, state__exact=state, reason__exact=reason),
+                count,
+                Delivery.Reason(reason).label if reason else State(state).label,
+            )
+            for state, reason, count in rows
+        ),
+    )
 
 
 @admin.register(Edition)
@@ -54,18 +85,17 @@ class EditionAdmin(ReadOnly, admin.ModelAdmin[Edition]):
     list_display = ["date", "state", "new_count", *map(_column, GROUPS), "closed_at"]
     list_filter = ["state"]
     date_hierarchy = "date"
-    actions = ["pause", "resume", "cancel"]
+    actions = ["pause", "resume"]
     fields = [
-        *("date", "state", "scheduled_at", "closed_at", "planned_until", "new_count", "checked"),
-        *("outcomes", "not_yet_due", "last_error", "tests", "all_papers"),
+        *("date", "state", "outcomes", "not_yet_due", "errors", "tests"),
+        *("scheduled_at", "closed_at", "planned_until", "new_count", "checked", "all_papers"),
     ]
-    readonly_fields = ["checked", "outcomes", "not_yet_due", "last_error", "tests", "all_papers"]
+    readonly_fields = ["checked", "outcomes", "not_yet_due", "errors", "tests", "all_papers"]
+    list_per_page = 20  # a million readers are counted for each
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Edition]:
-        counts = {
-            group: Count("deliveries", filter=Q(deliveries__state__in=states)) for group, states in GROUPS.items()
-        }
-        return super().get_queryset(request).annotate(**counts)
+        """Count by subqueries: a join would count the readers of all editions to show some."""
+        return super().get_queryset(request).annotate(**{group: _count(states) for group, states in GROUPS.items()})
 
     def has_send_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("newsletter.send_edition")
@@ -78,25 +108,19 @@ class EditionAdmin(ReadOnly, admin.ModelAdmin[Edition]):
             ((n["source"], n["status"], n["new"], n["fetched_at"]) for n in edition.coverage),
         )
 
-    @admin.display(description=_("readers by outcome"))
-    def outcomes(self, edition: Edition) -> SafeString:
-        """Count the readers by state and reason, each number with the link that says who they are."""
-        rows = (
-            edition.deliveries.order_by().values_list("state", "reason").annotate(count=Count("pk")).order_by("state")
-        )
-        return format_html_join(
-            "",
-            '<div><a href="{}">{} {}{}</a></div>',
-            (
-                (
-                    list_of(Delivery, edition__id__exact=edition.pk, state__exact=state, reason__exact=reason),
-                    count,
-                    State(state).label,
-                    f", {Delivery.Reason(reason).label}" if reason else "",
-                )
-                for state, reason, count in rows
-            ),
-        )
+    @admin.display(description=_("who got it"))
+    def outcomes(self, edition: Edition) -> SafeString | str:
+        """Count the readers by state and reason, in one query; each number has the list of who they are and why."""
+        rows = list(edition.deliveries.order_by().values_list("state", "reason").annotate(count=Count("pk")))
+        total = sum(count for _, _, count in rows)
+        lines = [
+            (got, sum(row[2] for row in of), 100 * sum(row[2] for row in of) / total, _links(edition, of))
+            for got, states in GOT_IT.items()
+            if (of := sorted((row for row in rows if row[0] in states), key=lambda row: -row[2]))
+        ]
+        line = '<tr><th scope="row">{}</th><td class="number">{}</td><td class="number">{} %</td><td>{}</td></tr>'
+        table = format_html_join("", line, ((got, n, f"{share:.1f}", links) for got, n, share, links in lines))
+        return format_html('<table class="desk-outcomes">{}</table>', table) if rows else "–"
 
     @admin.display(description=_("no outcome yet"))
     def not_yet_due(self, edition: Edition) -> str:
@@ -115,10 +139,14 @@ class EditionAdmin(ReadOnly, admin.ModelAdmin[Edition]):
         ]
         return format_html_join("", "<div>{} {}: {}</div>", rows) or "–"
 
-    @admin.display(description=_("last error"))
-    def last_error(self, edition: Edition) -> str:
-        delivery = edition.deliveries.exclude(error="").order_by("-sending_at").first()
-        return delivery.error if delivery else "–"
+    @admin.display(description=_("what went wrong"))
+    def errors(self, edition: Edition) -> SafeString | str:
+        """List the errors of those who wait or did not get it, the most frequent first."""
+        rows = edition.deliveries.exclude(error="").filter(state__in=WITH_AN_ERROR).order_by()
+        said = rows.values_list("state", "error").annotate(count=Count("pk")).order_by("-count", "error")[:8]
+        line = "<li>{} × {}: {}</li>"
+        listed = format_html_join("", line, ((count, State(state).label, error) for state, error, count in said))
+        return format_html('<ul class="desk-errors">{}</ul>', listed) if said else "–"
 
     @admin.display(description=_("papers"))
     def all_papers(self, edition: Edition) -> SafeString:
@@ -133,10 +161,6 @@ class EditionAdmin(ReadOnly, admin.ModelAdmin[Edition]):
     @admin.action(description=_("Go on sending"), permissions=["send"])
     def resume(self, request: HttpRequest, queryset: QuerySet[Edition]) -> None:
         self._act(request, queryset, control.resume)
-
-    @admin.action(description=_("Cancel: send it to nobody else"), permissions=["send"])
-    def cancel(self, request: HttpRequest, queryset: QuerySet[Edition]) -> None:
-        self._act(request, queryset, control.cancel)
 
     def _act(self, request: HttpRequest, queryset: QuerySet[Edition], act: Callable[[Edition], bool]) -> None:
         done = [edition for edition in queryset if act(edition)]
@@ -155,29 +179,39 @@ class EditionAdmin(ReadOnly, admin.ModelAdmin[Edition]):
         if edition is None or not self.has_send_permission(request):
             return super().change_view(request, object_id, form_url, extra_context)
         if request.method == "POST":
-            self._press(request, edition, request.POST.get("do", ""))
-            return HttpResponseRedirect(request.path)
+            return self._press(request, edition, request.POST.get("do", ""))
         return super().change_view(request, object_id, form_url, {**(extra_context or {}), "buttons": buttons(edition)})
 
-    def _press(self, request: HttpRequest, edition: Edition, name: str) -> None:
-        said = press(edition, name, request.user) if name in BUTTONS else ""
+    def _press(self, request: HttpRequest, edition: Edition, name: str) -> HttpResponse:
+        button = next((button for button in buttons(edition) if button.name == name), None)
+        if button and button.is_to_be_asked(request):
+            return ask(request, button, about(edition, name), request.path)
+        said = press(edition, name, request.user) if button else ""
         if said:
             self.log_change(request, edition, name)
-        self.message_user(
-            request,
-            said or _("That cannot be done to this edition now."),
-            messages.SUCCESS if said else messages.WARNING,
-        )
+        level = messages.SUCCESS if said else messages.WARNING
+        self.message_user(request, said or _("That cannot be done to this edition now: see its state below."), level)
+        return HttpResponseRedirect(request.path)
 
 
-BUTTONS = {
-    "pause": _("Pause sending"),
-    "resume": _("Go on sending"),
-    "cancel": _("Cancel: send it to nobody else"),
-    "send_the_rest": _("Send the rest now"),
-    "send_again": _("Send the unknown ones again"),
-    "test": _("Send a test to myself"),
-}
+BUTTONS = [
+    Button("pause", _("Pause sending"), _("Nothing more is handed over after the unit at hand, until you go on.")),
+    Button("resume", _("Go on sending"), _("The workers go on within a minute.")),
+    Button("send_the_rest", _("Send the rest now"), _("Also what waits for its next attempt, and if it is paused.")),
+    Button(
+        "send_again",
+        _("Send the unknown ones again"),
+        _("They may have gone: their readers may get the same digest twice."),
+        _("Send again what may have gone? Whoever has it gets it twice."),
+    ),
+    Button("test", _("Send a test to myself"), _("The digest that you would get, to the address of your log-in.")),
+    Button(
+        "cancel",
+        _("Cancel the edition"),
+        _("It is sent to nobody else; its papers come with the next one."),
+        _("Cancel this edition? It cannot be taken up again."),
+    ),
+]
 DONE = {
     "pause": _("Paused: nothing more is handed over after the unit at hand."),
     "resume": _("The workers go on within a minute."),
@@ -187,18 +221,24 @@ DONE = {
 }
 
 
-def buttons(edition: Edition) -> list[tuple[str, object]]:
-    """Return what can be done to an edition as it stands, as (name, label)."""
+def buttons(edition: Edition) -> list[Button]:
+    """Return what can be done to an edition as it stands."""
     states = Edition.State
     can = {
         "pause": edition.state in control.RUNNING,
         "resume": edition.state == states.PAUSED,
         "cancel": edition.state in {*control.RUNNING, states.PAUSED},
         "send_the_rest": edition.state in {states.SENDING, states.PAUSED},
-        "send_again": edition.deliveries.filter(state=State.UNKNOWN).exists(),
+        "send_again": control.can_send_again(edition.deliveries.all()),
         "test": edition.closed_at is not None,
     }
-    return [(name, label) for name, label in BUTTONS.items() if can[name]]
+    return [button for button in BUTTONS if can[button.name]]
+
+
+def about(edition: Edition, name: str) -> list[str]:
+    """Say whom it concerns, before it is done."""
+    states = GOT_IT["perhaps"] if name == "send_again" else Delivery.OPEN
+    return [f"{_('Edition')} {edition.date}", concerned(edition.deliveries.filter(state__in=states).count())]
 
 
 def press(edition: Edition, name: str, user: object) -> str:

@@ -43,6 +43,11 @@ def send_the_rest(edition: Edition) -> bool:
     return True
 
 
+def can_send_again(deliveries: QuerySet[Delivery]) -> bool:
+    """Say whether any of these may have gone and may be sent once more."""
+    return repeats.resendable(deliveries).exists()
+
+
 def send_again(deliveries: QuerySet[Delivery]) -> int:
     """Have digests that may have gone sent once more; return how many. Their readers may get them twice.
 

@@ -10,6 +10,7 @@ from django.db.models import Exists, F, OuterRef, Q, Value
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
+from newsletter import outcomes
 from newsletter.models import Delivery, DeliveryEvent
 from subscribers import emails, signup
 from subscribers.models import Mail, Subscriber, Suppression, hash_address
@@ -88,7 +89,7 @@ def record(event: Event) -> bool:
                 "is_permanent": event.is_permanent,
                 "recipient_hash": hash_address(address) if address else "",
                 "provider_message_id": event.provider_message_id[:200],
-                "detail": event.detail[:500],
+                "detail": outcomes.without_mailboxes(event.detail.replace("\0", "")),
                 "occurred_at": event.occurred_at or now,
             },
         )

@@ -106,7 +106,7 @@ def refused(text: str, *, is_passing: bool = False) -> Outcome:
     ``is_passing`` where the provider's own code says that it may be tried again.
     """
     kind: Kind = "retry" if is_passing else _kind_of_refusal(text)
-    return Outcome(kind, error=_without_mailboxes(f"the provider says: {text}"))
+    return Outcome(kind, error=without_mailboxes(f"the provider says: {text}"))
 
 
 def of_one_call(answered: Sequence[Outcome]) -> Sequence[Outcome]:
@@ -201,8 +201,9 @@ def _retry_after(error: Exception) -> float | None:
 
 def _describe(error: Exception) -> str:
     """Return the error in one line, without the mailbox of any address in it."""
-    return _without_mailboxes(" ".join(f"{type(error).__name__}: {error}".split()))
+    return without_mailboxes(" ".join(f"{type(error).__name__}: {error}".split()))
 
 
-def _without_mailboxes(text: str) -> str:
+def without_mailboxes(text: str) -> str:
+    """Return at most 500 characters of what a provider said, with the domain alone of each address."""
     return re.sub(r"[^\s<>()'\"`,:;]+@", "…@", text)[:500]

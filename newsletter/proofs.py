@@ -16,8 +16,9 @@ logger = logging.getLogger(__name__)
 
 
 def ask(edition: Edition, email: str) -> Proof:
-    """Write down that a proof is wanted; whoever sends the service mails sends it."""
-    return Proof.objects.create(edition=edition, email=normalise_address(email))
+    """Write down that a proof is wanted, once until it is sent; whoever sends the service mails sends it."""
+    wanted = {"edition": edition, "email": normalise_address(email), "tried_at": None}
+    return Proof.objects.filter(**wanted).first() or Proof.objects.create(**wanted)
 
 
 def send_due(now: dt.datetime, hand_over: HandOver) -> Counter[str]:

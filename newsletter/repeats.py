@@ -67,8 +67,8 @@ def _fingerprint(mails: Sequence[Prepared]) -> str:
 # By the operator ----------------------------------------------------------------------------------
 
 
-def resend_unknown(rows: QuerySet[Delivery]) -> int:
-    """Let those of ``rows`` that are unknown be sent again, though they may have gone; return how many.
+def resendable(rows: QuerySet[Delivery]) -> QuerySet[Delivery]:
+    """Return those of ``rows`` that are unknown and may be sent again, though they may have gone.
 
     Only of the newest closed edition, unless it is cancelled; and not while the call that they were in
     can still be made again under its key, which is safer.
@@ -77,9 +77,12 @@ def resend_unknown(rows: QuerySet[Delivery]) -> int:
     edition = Edition.objects.filter(pk=OuterRef("edition_id"), state__in=[*SENDABLE, Edition.State.PAUSED])
     keyed = UnitKey.objects.filter(name=OuterRef("unit"))
     unknown = Delivery.objects.filter(pk__in=rows.order_by().values("pk"), state=State.UNKNOWN)
-    return unknown.filter(Exists(edition.filter(~Exists(newer))), ~Exists(keyed)).update(
-        state=State.PENDING, may_have_gone=True, chunk=None, next_attempt_at=None
-    )
+    return unknown.filter(Exists(edition.filter(~Exists(newer))), ~Exists(keyed))
+
+
+def resend_unknown(rows: QuerySet[Delivery]) -> int:
+    """Have those of ``rows`` sent again that may be; return how many."""
+    return resendable(rows).update(state=State.PENDING, may_have_gone=True, chunk=None, next_attempt_at=None)
 
 
 def sweep(now: dt.datetime, lease: dt.timedelta) -> int:

@@ -4,12 +4,14 @@ import datetime as dt
 import re
 
 import pytest
+from django.contrib import admin
 from django.contrib.auth.models import Permission, User
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from newsletter import proofs, tick
+from newsletter.admin_editions import EditionAdmin
 from newsletter.models import Chunk, Delivery, DeliveryEvent, Edition, Proof
 from subscribers.models import Interest
 from tests.factories import make_delivery, make_digest, make_edition, make_paper, make_subscriber
@@ -95,6 +97,39 @@ def test_an_edition_says_who_did_not_get_it_and_why(admin_client, edition):
     assert listed.count("@example.org") == 1
 
 
+def test_every_readers_outcome_is_one_query(edition, django_assert_num_queries):
+    for state, reason in (("accepted", ""), ("delivered", ""), ("skipped", "no_match"), ("unknown", "")):
+        make_delivery(edition, state=state, reason=reason, accepted_at=timezone.now())
+    page = EditionAdmin(Edition, admin.site)
+
+    with django_assert_num_queries(1):
+        table = page.outcomes(edition)
+
+    lines = re.findall(
+        r'row">(.*?)</th><td class="number">(\d+)</td><td class="number">(.*?) %</td><td>(.*?)</td>', table
+    )
+    assert [(got, int(count), share) for got, count, share, _ in lines] == [
+        ("yes", 2, "50.0"),
+        ("no", 1, "25.0"),
+        ("perhaps", 1, "25.0"),
+    ]
+    assert [re.findall(r">([^<]+)</a>", links) for *_, links in lines] == [
+        ["1 Accepted", "1 Delivered"],
+        ["1 nothing matched"],
+        ["1 unknown: may have gone"],
+    ]
+
+
+def test_an_edition_says_which_errors_are_frequent(admin_client, edition):
+    for error in ("421 busy", "550 no such user", "421 busy"):
+        make_delivery(edition, state="failed", error=error)
+    make_delivery(edition, state="accepted", accepted_at=timezone.now(), error="what the first attempt met")
+
+    page = admin_client.get(f"/admin/newsletter/edition/{edition.pk}/change/").text
+
+    assert re.findall(r"<li>(\d × Failed: .*?)</li>", page) == ["2 × Failed: 421 busy", "1 × Failed: 550 no such user"]
+
+
 def test_a_delivery_shows_its_papers_and_never_its_token(admin_client, edition):
     delivery = make_digest(edition)
     event(delivery)
@@ -133,16 +168,15 @@ def test_nothing_is_added_or_deleted_by_hand(admin_client, name):
     assert admin_client.get(f"/admin/newsletter/{name}/add/").status_code == 403
 
 
-def test_an_edition_can_be_paused_resumed_and_cancelled(admin_client, edition):
+def test_an_edition_can_be_paused_and_resumed_from_the_list(admin_client, edition):
     make_digest(edition)
 
     act(admin_client, "pause", edition)
     assert state_of(edition) == "paused"
     act(admin_client, "resume", edition)
     assert state_of(edition) == "sending"
-    act(admin_client, "cancel", edition)
-    assert state_of(edition) == "cancelled"
-    assert Delivery.objects.get().reason == "cancelled"
+    act(admin_client, "cancel", edition)  # one at a time, from its page, where it is asked
+    assert state_of(edition) == "sending"
 
 
 @pytest.mark.parametrize("action", ["pause", "resume", "cancel"])
@@ -155,8 +189,8 @@ def test_who_may_not_send_may_not_stop_either(clerk, edition, action):
 # The buttons of a page --------------------------------------------------------------------------
 
 
-def press(client, edition: Edition, name: str):
-    return client.post(f"/admin/newsletter/edition/{edition.pk}/change/", {"do": name}, follow=True)
+def press(client, edition: Edition, name: str, **more: str):
+    return client.post(f"/admin/newsletter/edition/{edition.pk}/change/", {"do": name, **more}, follow=True)
 
 
 def buttons(client, address: str) -> list[str]:
@@ -166,9 +200,9 @@ def buttons(client, address: str) -> list[str]:
 @pytest.mark.parametrize(
     ("state", "can"),
     [
-        ("closed", ["pause", "cancel", "test"]),
-        ("sending", ["pause", "cancel", "send_the_rest", "test"]),
-        ("paused", ["resume", "cancel", "send_the_rest", "test"]),
+        ("closed", ["pause", "test", "cancel"]),
+        ("sending", ["pause", "send_the_rest", "test", "cancel"]),
+        ("paused", ["resume", "send_the_rest", "test", "cancel"]),
         ("cancelled", ["test"]),
         ("done", ["test"]),
     ],
@@ -189,8 +223,9 @@ def test_the_buttons_do_what_they_say(admin_client, edition, mailoutbox):
     assert state_of(edition) == "sending"
     waits.refresh_from_db()
     assert waits.next_attempt_at is None
-    press(admin_client, edition, "cancel")
+    press(admin_client, edition, "cancel", sure="yes")
     assert state_of(edition) == "cancelled"
+    assert "cannot be done" in press(admin_client, edition, "cancel", sure="yes").text
     assert "cannot be done" in press(admin_client, edition, "resume").text
     assert "cannot be done" in press(admin_client, edition, "delete_everything").text
     assert mailoutbox == []
@@ -199,14 +234,15 @@ def test_the_buttons_do_what_they_say(admin_client, edition, mailoutbox):
 def test_unknown_digests_are_sent_again_only_while_their_edition_is_the_newest(admin_client, edition):
     unknown, failed = make_digest(edition, state="unknown"), make_digest(edition, state="failed", error="no")
 
-    assert "1 digest is sent again" in press(admin_client, edition, "send_again").text
+    assert "1 digest is sent again" in press(admin_client, edition, "send_again", sure="yes").text
     unknown.refresh_from_db()
     failed.refresh_from_db()
     assert (unknown.state, unknown.chunk, failed.state) == ("pending", None, "failed")
 
     Delivery.objects.filter(pk=unknown.pk).update(state="unknown")
     make_edition(edition.date + dt.timedelta(days=1))
-    assert "cannot be done" in press(admin_client, edition, "send_again").text
+    assert "send_again" not in buttons(admin_client, f"/admin/newsletter/edition/{edition.pk}/change/")
+    assert "cannot be done" in press(admin_client, edition, "send_again", sure="yes").text
     unknown.refresh_from_db()
     assert unknown.state == "unknown"
 
@@ -216,10 +252,47 @@ def test_one_unknown_digest_is_sent_again_from_its_own_page(admin_client, editio
     address = f"/admin/newsletter/delivery/{unknown.pk}/change/"
     assert buttons(admin_client, address) == ["send_again"]
 
-    admin_client.post(address, {"do": "send_again"})
+    said = [admin_client.post(address, {"do": "send_again", "sure": "yes"}, follow=True).text for _ in range(2)]
 
     assert set(Delivery.objects.values_list("pk", "state")) == {(unknown.pk, "pending"), (other.pk, "unknown")}
     assert buttons(admin_client, address) == []
+    assert "1 digest is sent again" in said[0]
+    assert "None of these may be sent again" in said[1]
+
+
+def posted(page: str) -> dict[str, str]:
+    """Return what the button of a page that asks would post."""
+    fields = re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', page)
+    return {name: value for name, value in fields if name != "csrfmiddlewaretoken"} | {"sure": "yes"}
+
+
+@pytest.mark.parametrize(("name", "concerned"), [("cancel", "3 readers are"), ("send_again", "1 reader is")])
+def test_what_cannot_be_undone_is_asked_first_with_whom_it_concerns(admin_client, edition, name, concerned):
+    for state in ("pending", "pending", "retry", "unknown"):
+        make_digest(edition, state=state)
+    before = list(Delivery.objects.values_list("pk", "state"))
+
+    page = press(admin_client, edition, name).text
+
+    assert f"{concerned} concerned." in page
+    assert f"Edition {edition.date}" in page
+    assert (state_of(edition), list(Delivery.objects.values_list("pk", "state"))) == ("closed", before)
+    assert posted(page) == {"do": name, "sure": "yes"}
+    press(admin_client, edition, name, sure="yes")
+    assert list(Delivery.objects.values_list("pk", "state")) != before
+
+
+def test_many_unknown_digests_are_sent_again_from_their_list_when_the_operator_is_sure(admin_client, edition):
+    rows = [make_digest(edition, state=state, error="no") for state in ("unknown", "unknown", "failed")]
+    chosen = {"action": "send_again", "_selected_action": [row.pk for row in rows], "index": "0"}
+
+    page = admin_client.post("/admin/newsletter/delivery/", chosen).text
+
+    assert "2 readers are concerned." in page
+    assert Delivery.objects.filter(state="unknown").count() == 2
+    answer = admin_client.post("/admin/newsletter/delivery/", chosen | {"sure": "yes"}, follow=True)
+    assert "2 digests are sent again." in answer.text
+    assert list(Delivery.objects.order_by("pk").values_list("state", flat=True)) == ["pending", "pending", "failed"]
 
 
 def test_who_may_not_send_has_no_buttons(clerk, edition):
@@ -227,7 +300,9 @@ def test_who_may_not_send_has_no_buttons(clerk, edition):
 
     for address in (f"edition/{edition.pk}", f"delivery/{unknown.pk}"):
         assert buttons(clerk, f"/admin/newsletter/{address}/change/") == []
-        assert clerk.post(f"/admin/newsletter/{address}/change/", {"do": "send_again"}).status_code == 403
+        for sure in ({}, {"sure": "yes"}):
+            answer = clerk.post(f"/admin/newsletter/{address}/change/", {"do": "send_again", **sure})
+            assert answer.status_code == 403
     unknown.refresh_from_db()
     assert unknown.state == "unknown"
 
@@ -262,7 +337,8 @@ def test_a_test_goes_to_the_operator_alone_and_not_within_the_request(admin_clie
     reader = make_subscriber()
     User.objects.update(email="Operator@Example.org")
 
-    assert "A test to Operator@Example.org goes out" in press(admin_client, edition, "test").text
+    for _ in range(2):  # a second click makes no second mail
+        assert "A test to Operator@Example.org goes out" in press(admin_client, edition, "test").text
     assert mailoutbox == []
     sent = [tick.mail(timezone.now()) for _ in range(2)]
 

@@ -65,6 +65,14 @@ def test_the_same_event_is_recorded_once(delivery):
     assert DeliveryEvent.objects.count() == 1
 
 
+def test_no_address_stays_in_what_the_provider_said(delivery):
+    report(delivery, "bounced", detail=f"550 5.1.1 <{delivery.subscriber.email}>: no such\0 user" + "x" * 500)
+
+    detail = DeliveryEvent.objects.get().detail
+    assert detail.startswith("550 5.1.1 <…@example.org>: no such user")  # PostgreSQL takes no NUL
+    assert len(detail) == 500
+
+
 def test_an_event_without_an_id_is_recognised_by_what_it_says(delivery):
     assert [report(delivery, "delivered", event_id="") for _ in range(2)] == [True, False]
     assert report(delivery, "delivered", event_id="", occurred_at=NOW + dt.timedelta(seconds=1)) is True
