@@ -76,13 +76,21 @@ class _Worker:
 
     def run(self) -> None:
         """Send the chunk's due rows, until the end, a stop, a pause or the provider's fault."""
-        if self._repeat():
-            deliveries = loading.deliveries(units.due(self.clock()).filter(chunk=self.lease.chunk_id))
-            self._put_back(deliveries)
-            of = rendering.material(deliveries)
-            while self.todo and not self.should_stop() and self._send_next(of):
-                pass
+        try:
+            if self._repeat():
+                self._send_all()
+        except Exception:
+            # Whatever broke, as a database that is started anew: of the last unit is known what became of it.
+            self.ledger.settle()
+            raise
         self.ledger.commit(self.lease.give_back)
+
+    def _send_all(self) -> None:
+        deliveries = loading.deliveries(units.due(self.clock()).filter(chunk=self.lease.chunk_id))
+        self._put_back(deliveries)
+        of = rendering.material(deliveries)
+        while self.todo and not self.should_stop() and self._send_next(of):
+            pass
 
     def _send_next(self, of: rendering.Material) -> bool:
         """Send the next unit, in the order of ARCHITECTURE section 9; False when the chunk must stop."""

@@ -5,10 +5,13 @@ import datetime as dt
 from collections import Counter
 
 import pytest
+from django.db import OperationalError
 from django.utils import timezone
 
 from newsletter.chunks import LEASE, sweep
+from newsletter.lines import Line
 from newsletter.models import Chunk, Delivery, Edition
+from newsletter.permits import Permit
 from newsletter.sending import deliver_chunk
 from subscribers.emails import HandOver, Outcome
 from subscribers.models import Suppression, hash_address
@@ -303,6 +306,23 @@ def test_a_worker_that_lost_its_lease_sends_nothing_more(edition):
     assert send(deliveries[0], hand_over=lose) == Counter(sent=1)
     assert [state_of(delivery) for delivery in deliveries] == ["accepted", "pending", "pending"]
     assert Chunk.objects.get().owner == "other"
+
+
+def test_what_was_sent_before_something_broke_is_not_unknown(edition, monkeypatch):
+    deliveries = [make_digest(edition) for _ in range(3)]
+    permits = iter([Permit(1)])
+
+    def permit(*_args) -> Permit:
+        if found := next(permits, None):
+            return found
+        raise OperationalError("the database is started anew")
+
+    monkeypatch.setattr(Line, "permit", permit)
+    with pytest.raises(OperationalError, match="started anew"):
+        send(deliveries[0], hand_over=Answers())
+    sweep(timezone.now() + LEASE + dt.timedelta(seconds=1))
+
+    assert [state_of(delivery) for delivery in deliveries] == ["accepted", "pending", "pending"]
 
 
 def test_a_worker_held_up_beyond_its_lease_does_not_send(edition):
