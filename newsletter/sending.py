@@ -10,7 +10,7 @@ import logging
 import time
 import uuid
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import ExitStack
 
 from django.utils import timezone
@@ -109,7 +109,10 @@ class _Worker:
             return self._may_skip(unmarked)
         deliveries = [delivery for delivery, _ in going]
         said = _blamed(deliveries, self._hand_over([mail for _, mail in going], name, line), line)
-        unit = Unit(name, deliveries, said, self.clock())
+        # Where the lease is over others may have made the call again by now; that it was taken stays true.
+        is_overtaken = line.carrier.key_life and self.lease.is_over()
+        answered = _only(said, {"accepted"}) if is_overtaken else said
+        unit = Unit(name, deliveries, answered, self.clock())
         self.ledger.unsettled = Done(unit, line, said, unmarked)
         return self._may_go_on(self.ledger.unsettled)
 
@@ -245,8 +248,7 @@ class _Worker:
         said = self._hand_over(mails, key.name, line)
         # Whatever this call came to, the one before it may have been taken; but not where the provider
         # refuses what it says, which is the same to the byte.
-        tells = {"accepted", "failed", "unsent"}
-        answered = [each if each.kind in tells and each is not HELD_UP else _still_unknown(each) for each in said]
+        answered = _only(said, {"accepted", "failed", "unsent"})
         self.ledger.unsettled = Done(Unit(key.name, deliveries, answered, self.clock()), line, said)
         self.ledger.settle()
         return not is_useless(said)
@@ -293,5 +295,9 @@ def _prepare_all(deliveries: Sequence[Delivery], line: Line) -> Sequence[Prepare
         return []
 
 
-def _still_unknown(outcome: Outcome) -> Outcome:
-    return Outcome("unknown", error=outcome.error)
+def _only(said: Sequence[Outcome], kinds: Collection[str]) -> list[Outcome]:
+    """Return the outcomes of these kinds, and *unknown* for the others: another call may have been taken."""
+    return [
+        outcome if outcome.kind in kinds and outcome is not HELD_UP else Outcome("unknown", error=outcome.error)
+        for outcome in said
+    ]

@@ -59,7 +59,7 @@ class Keyed(Batches):
     not come, or an outcome for all.
     """
 
-    key_life = dt.timedelta(hours=24)
+    key_life: dt.timedelta | None = dt.timedelta(hours=24)
 
     def __init__(self, unit_size: int, *faults: str | Outcome) -> None:
         super().__init__(unit_size)

@@ -66,6 +66,29 @@ def test_the_call_of_a_worker_that_died_is_made_again_under_its_key(fault):
     assert not UnitKey.objects.exists()
 
 
+@pytest.mark.parametrize("answer", [None, Outcome("retry", error="429"), Outcome("unsent", error="422")])
+def test_who_wakes_up_late_says_nothing_of_a_call_that_others_have_made_again_but_that_it_was_taken(answer, settings):
+    provider = Keyed(4, "lost")
+    story = Story(provider)
+    [chunk_id] = sweep(story.now)
+
+    class Frozen(Keyed):
+        def hand_over(self, *_args: object) -> list[Outcome]:
+            story.work(LEASE + SECOND)
+            return [answer or Outcome("accepted")] * 4
+
+    def clock() -> dt.datetime:
+        if answer is None and UnitKey.objects.exists() and not provider.keys:
+            story.work(LEASE + SECOND)  # frozen after the commit that marks the rows, before the look at the clock
+        return story.now
+
+    deliver_chunk(chunk_id, story.now, carriers=[Frozen(4)], clock=clock)
+    story.work(settings.KEY_REPEAT_S * SECOND)
+
+    assert story.states() == ["accepted"] * 4
+    assert provider.mails == story.addresses()
+
+
 def test_a_call_without_an_answer_is_made_again_after_a_while(settings):
     provider = Keyed(4, "lost")
     story = Story(provider)
