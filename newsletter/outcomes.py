@@ -27,6 +27,8 @@ from subscribers.emails import Outcome
 
 Kind = Literal["accepted", "retry", "unsent", "failed", "unknown", "provider_fault"]
 
+NUMBER = re.compile(r"\d+(\.\d+)?", re.ASCII)
+LONGEST_WAIT_S = 86_400.0  # some write a moment in seconds since 1970, which would be decades
 AUTHENTICATION = {530, 534, 535, 538}  # SMTP: our log-in is wanted, or is not accepted
 NOT_SENT = {408, 425, 429, 503}
 OF_A_MAIL = {400, 422}  # may be about one reader; any other refusal is about what we ask, whom or how
@@ -188,15 +190,18 @@ def _never_connected(error: BaseException) -> bool:
 
 
 def _retry_after(error: Exception) -> float | None:
-    """Return the seconds that the provider asks us to wait, from either form of the header."""
+    """Return the seconds that the provider asks us to wait, from either form of the header; a day at most."""
     headers = getattr(getattr(error, "response", None), "headers", {})
     value = headers.get("Retry-After", "").strip()
-    if value.isdigit():
-        return float(value)
     try:
-        return max(0.0, (parsedate_to_datetime(value) - dt.datetime.now(dt.UTC)).total_seconds())
+        seconds = float(value) if NUMBER.fullmatch(value) else _seconds_until(value)
     except (TypeError, ValueError):
         return None
+    return min(max(0.0, seconds), LONGEST_WAIT_S)
+
+
+def _seconds_until(value: str) -> float:
+    return (parsedate_to_datetime(value) - dt.datetime.now(dt.UTC)).total_seconds()
 
 
 def _describe(error: Exception) -> str:

@@ -271,7 +271,10 @@ def test_a_key_that_brevo_knows_proves_that_the_call_was_taken(api, httpserver, 
 @each(RESEND)
 @pytest.mark.parametrize(
     ("value", "seconds"),
-    [("17", 17), ("Wed, 01 Jul 2026 08:00:30 GMT", 30), ("Wed, 01 Jul 2026 07:59:00 GMT", 0), ("soon", None)],
+    [
+        *[("17", 17), ("0.5", 0.5), ("soon", None), ("1782892800", 86400), ("9" * 400, 86400)],
+        *[("Wed, 01 Jul 2026 08:00:30 GMT", 30), ("Wed, 01 Jul 2026 07:59:00 GMT", 0)],
+    ],
 )
 def test_both_forms_of_retry_after_are_read(api, httpserver, mails, time_machine, *, value, seconds):
     time_machine.move_to("2026-07-01T08:00Z", tick=False)

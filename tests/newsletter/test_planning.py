@@ -15,7 +15,7 @@ from newsletter.planning import plan
 from papers.models import Paper
 from subscribers.models import Interest, Subscriber
 from subscribers.votes import vote
-from tests.factories import make_digest, make_edition, make_paper, make_subscriber
+from tests.factories import make_delivery, make_digest, make_edition, make_paper, make_subscriber
 
 pytestmark = pytest.mark.django_db
 
@@ -156,6 +156,21 @@ def test_who_did_not_get_an_edition_gets_its_papers_with_the_next_even_on_the_sa
     plan(edition_of("Weather"), SEVEN)
 
     assert row(reader).covers_from == D - DAY
+
+
+def test_a_digest_of_long_ago_is_the_last_one_all_the_same():
+    editions = [make_edition(D - n * DAY) for n in range(20, 0, -1)]
+    regular, overtaken, late = make_subscriber(), make_subscriber(hour=23), make_subscriber(hour=23)
+    for reader in (regular, overtaken, late):
+        had(reader, editions[0])
+    make_delivery(editions[1], overtaken, state="skipped", reason="too_late")
+    edition = edition_of("Weather")
+
+    plan(edition, SEVEN)
+
+    assert row(regular).covers_from == row(overtaken).covers_from == D - 7 * DAY
+    assert not row(regular).picks.counts["is_first"]
+    assert not edition.deliveries.filter(subscriber=late).exists()
 
 
 def test_an_earlier_paper_that_the_last_digest_covered_does_not_come_again():
