@@ -5,32 +5,26 @@ card for each language and version of the templates, a line of evidence and the 
 cards for each shape they take. A reader's mail is their parts, joined.
 """
 
+import datetime as dt
 import functools
-from collections.abc import Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Mapping, Sequence
 from html import escape
 from itertools import islice
-from typing import Literal, NamedTuple
-
-from django.utils.translation import get_language
+from typing import Any, NamedTuple
 
 from newsletter import slots
-from newsletter.cards import Card, Entry, WhyLine, compact
-from newsletter.rendering import Digest
-from newsletter.slots import HOLE, MARK, Fixed, Part, Slot
-from subscribers import emails
-from subscribers.emails import Link
-from subscribers.mime import Body, Piece, encoded
+from newsletter.cards import Card, Entry, WhyLine, compact, place
+from newsletter.rendering import Digest, Section
+from newsletter.slots import HOLE, MARK, Open, Pieces, Run
+from subscribers import emails, tokens
+from subscribers.mime import MAIL_TOKEN, READER_TOKEN, Body, Piece
 
 # Octets of the cards' HTML as encoded. With the frame it stays below 80 KB; Gmail cuts off at 102.
 ROOM = 60_000
-# Characters below which encoding a piece together with its neighbours is cheaper than joining it.
-SHORTEST_PIECE = 120
+OWN_TOKEN = 22 + 3  # octets of what a reader's own links hold, with a soft break
 EDGE = f"{MARK}e"
-# Octets of the address that a reader's own links begin with; PUBLIC_URL may be no longer than that allows.
-OWN_LINK = 70
-MAIL_URL: str = slots.marked("x")
 ALONE = {"emails/alone.html": f'{{% extends "emails/base.html" %}}{{% block body %}}{EDGE}{{% endblock %}}'}
+NOTHING: Mapping[str, object] = {"interest": "", "place": "", "segments": (), "number": ""}
 ONE_ENTRY, ONE_LINE = (Entry(None, ()),), ("",)  # type: ignore[arg-type]  # what fills a hole is asked for nothing
 
 
@@ -41,177 +35,196 @@ class Look(NamedTuple):
     version: str
 
 
-OpenParts = tuple[Piece | str | Slot, ...]
-
-
 class MadeCard(NamedTuple):
-    """A card before and after its lines of evidence, with a slot wherever the mail's own address goes.
+    """A card before and after its lines of evidence; ``octets`` are those of its HTML as encoded."""
 
-    ``octets`` are those of its HTML as encoded.
-    """
-
-    text: tuple[OpenParts, OpenParts]
-    html: tuple[OpenParts, OpenParts]
+    text: tuple[Pieces, Pieces]
+    html: tuple[Pieces, Pieces]
     octets: int
 
 
 class MadeLine(NamedTuple):
-    """A line of evidence before and after the mail's own address; ``octets`` as above."""
+    """A part of a line of evidence; ``octets`` as above, or a bound on them."""
 
-    text: tuple[str, str]
-    html: tuple[str, str]
+    text: Pieces
+    html: Pieces
     octets: int
 
 
-class MadeEntry(NamedTuple):
-    card: MadeCard
-    why: list[MadeLine]
+class Made(NamedTuple):
+    """A section's entries; ``octets`` as above."""
 
-    @property
-    def octets(self) -> int:
-        return self.card.octets + sum([line.octets for line in self.why])
+    text: list[Piece]
+    html: list[Piece]
+    octets: int
 
 
 class MadeFrame(NamedTuple):
-    text: tuple[Part, ...]
-    html: tuple[Part, ...]
+    text: tuple[Run, ...]
+    html: tuple[Run, ...]
+
+
+class Outline(NamedTuple):
+    """What decides on the frame around the papers, beside its look and the strings that are filled in.
+
+    ``sections`` are their titles and intros; ``strings`` say which of them are there, for templates ask.
+    """
+
+    date: dt.date
+    sections: tuple[tuple[str, str], ...]
+    strings: tuple[bool, ...]
+    is_first: bool
+    is_sample: bool
 
 
 def bodies(digest: Digest, of_version: str) -> tuple[Body, Body]:
     """Return the text and the HTML of a digest, as its templates of ``of_version`` say it."""
-    look = Look(get_language() or "", of_version)
+    look = Look(digest.language, of_version)
     sections = _fitting(digest, look)
-    strings: list[str] = []
-    context = frame_context(digest)
-    frame = _frame(_Shaped(slots.shape(context, strings), context), look)
-    url, escaped_url = digest.mail_url, escape(digest.mail_url)
-    text = _text(frame, strings, [_joined(entries, "text", url) for entries in sections])
-    escaped = [escape(string) for string in strings]
-    html = slots.fill(frame.html, escaped, [_joined(entries, "html", escaped_url) for entries in sections])
-    return Body(text), Body(html)
+    strings = _strings(digest)
+    titles = tuple([(section.title, section.intro) for section in digest.sections])
+    outline = Outline(digest.date, titles, tuple(map(bool, strings)), digest.is_first, digest.is_sample)
+    frame = _frame(outline, look)
+    text = slots.fill(frame.text, strings, [each.text for each in sections], _text_line)
+    html = slots.fill(frame.html, strings, [each.html for each in sections], _html_line)
+    own = {MAIL_TOKEN: digest.token, READER_TOKEN: digest.unsubscribe_token}
+    return Body(text, own), Body(html, own)
 
 
-def frame_context(digest: Digest) -> dict[str, object]:
-    """Return what the templates are given, but for the papers: a section with any has one entry."""
-    context = emails.frame(digest.subject, digest.preheader, footer=(*digest.checked, digest.why_you_get_this))
-    context |= {name: Fixed(context[name]) for name in ("site_name", "site_url", "postal_address")}
-    return context | {
-        "pixel_url": digest.pixel_url,
-        "links": tuple([Link(Fixed(link.label), link.url) for link in digest.links]),
-        "is_sample": digest.is_sample,
-        "digest": {name: getattr(digest, name) for name in _FIELDS} | {"sections": _open_sections(digest)},
-    }
+# The frame --------------------------------------------------------------------------------------
 
 
-_FIELDS = [each.name for each in fields(Digest) if each.name not in {"sections", "links", "checked"}]
-
-
-def _open_sections(digest: Digest) -> tuple[Mapping[str, object], ...]:
-    return tuple(
-        [
-            {"key": Fixed(each.key), "title": Fixed(each.title), "intro": Fixed(each.intro), "entries": ONE_ENTRY}
-            for each in digest.sections
-        ]
+def _strings(digest: Digest) -> tuple[str, ...]:
+    """Return the strings of a frame that are filled in."""
+    return (
+        digest.subject,
+        digest.preheader,
+        digest.headline,
+        digest.coverage,
+        digest.why_you_get_this,
+        *digest.checked,
     )
-
-
-# Joining ----------------------------------------------------------------------------------------
-
-
-def _joined(entries: Sequence[MadeEntry], kind: Literal["text", "html"], url: str) -> list[Piece | str]:
-    pieces: list[Piece | str] = []
-    for card, why in entries:
-        before, after = getattr(card, kind)
-        pieces += [url if isinstance(part, Slot) else part for part in before]
-        pieces += [url.join(getattr(line, kind)) for line in why]
-        pieces += [url if isinstance(part, Slot) else part for part in after]
-    return pieces
-
-
-def _text(frame: MadeFrame, strings: Sequence[str], sections: Iterable[list[Piece | str]]) -> list[Piece | str]:
-    """Fill in the frame and wrap it, from one hole to the next; what goes into the holes is wrapped."""
-    pieces: list[Piece | str] = []
-    written: list[str] = []
-    contents = iter(sections)
-    for part in frame.text:
-        if part is None:
-            pieces += [emails.wrapped("".join(written)), *next(contents)]
-            written = []
-        else:
-            written.append(strings[part.number] if isinstance(part, Slot) else str(part))
-    return [*pieces, emails.wrapped("".join(written))]
-
-
-# Making -----------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class _Shaped:
-    """A context that is the same as any other of its shape."""
-
-    shape: Hashable
-    context: Mapping[str, object] = field(compare=False)
 
 
 @functools.lru_cache(maxsize=128)
-def _frame(of: _Shaped, look: Look) -> MadeFrame:
-    context = slots.marked(of.context)
+def _frame(outline: Outline, look: Look) -> MadeFrame:
+    digest = _marked(outline)
+    context = emails.frame(
+        digest.subject, digest.preheader, links=digest.links, footer=(*digest.checked, digest.why_you_get_this)
+    )
+    context |= {"pixel_url": digest.pixel_url, "is_sample": digest.is_sample, "digest": digest}
     html = slots.render(look.version, "emails/digest.html", context, {"emails/_card.html": HOLE})
     text = slots.render(look.version, "emails/digest.txt", context, {"emails/_card.txt": HOLE})
-    return MadeFrame(
-        slots.cut(text.strip() + "\n", shortest_piece=len(text) + 2),
-        slots.cut(emails.inlined(html), SHORTEST_PIECE),
+    return MadeFrame(slots.cut(text.strip() + "\n", emails.wrapped), slots.cut(emails.inlined(html)))
+
+
+def _marked(outline: Outline) -> Digest:
+    """Return a digest of this outline with slots for its strings, and one entry in each section for all of them."""
+    strings = [slots.slot(number) if is_there else "" for number, is_there in enumerate(outline.strings)]
+    subject, preheader, headline, coverage, why_you_get_this, *checked = strings
+    return Digest(
+        language="",
+        form="",
+        subject=subject,
+        preheader=preheader,
+        headline=headline,
+        date=outline.date,
+        coverage=coverage,
+        sections=tuple([Section("", title, intro, ONE_ENTRY) for title, intro in outline.sections]),
+        checked=tuple(checked),
+        why_you_get_this=why_you_get_this,
+        is_first=outline.is_first,
+        is_sample=outline.is_sample,
+        token=slots.MAIL,
+        unsubscribe_token=slots.READER,
     )
+
+
+# A line says the same to many readers: how many papers there are, and why they get this mail.
+@functools.lru_cache(maxsize=4096)
+def _text_line(line: Open, said: Any) -> Pieces:
+    return slots.pieces(emails.wrapped(line.form % said))
+
+
+@functools.lru_cache(maxsize=4096)
+def _html_line(line: Open, said: Any) -> Pieces:
+    return slots.pieces(line.form % (escape(said) if isinstance(said, str) else tuple(map(escape, said))))
+
+
+# The papers -------------------------------------------------------------------------------------
+
+
+def _joined(entries: Sequence[Entry], look: Look) -> Made:
+    text: list[Piece] = []
+    html: list[Piece] = []
+    octets = 0
+    for card, why in entries:
+        made = _card(card, look)
+        text += made.text[0]
+        html += made.html[0]
+        octets += made.octets
+        for line in why:
+            said, link = _line(line[:-1], look), _link(line.number, look)
+            text += said.text
+            text += link.text
+            html += said.html
+            html += link.html
+            octets += said.octets + link.octets
+        text += made.text[1]
+        html += made.html[1]
+    return Made(text, html, octets)
 
 
 # An edition has some hundreds of papers, and a card takes 10 KB.
 @functools.lru_cache(maxsize=2048)
 def _card(card: Card, look: Look) -> MadeCard:
-    context = {"card": card, "why": ONE_LINE, "mail_url": MAIL_URL}
+    context = {"card": card, "why": ONE_LINE, "mail_url": _mail_url()}
     html = slots.render(look.version, "emails/_card.html", context, {"emails/_why.html": HOLE})
     text = slots.render(look.version, "emails/_card.txt", context, {"emails/_why.txt": HOLE})
-    parts = _around_lines(_inlined(html, look))
-    return MadeCard(_around_lines(emails.wrapped(text)), parts, sum([_size(part) for side in parts for part in side]))
+    before, after = [slots.pieces(part) for part in _inlined(html, look).split(HOLE)]
+    text_before, text_after = [slots.pieces(emails.wrapped(part)) for part in text.split(HOLE)]
+    return MadeCard((text_before, text_after), (before, after), _octets(before + after))
 
 
-def _around_lines(rendered: str) -> tuple[OpenParts, OpenParts]:
-    """Cut a card at its hole, and both sides at their slots."""
-    before, after = [slots.cut(side, SHORTEST_PIECE) for side in rendered.split(HOLE)]
-    return before, after  # type: ignore[return-value]  # no further hole is in them
-
-
-def _size(part: Piece | str | Slot) -> int:
-    """Return the octets of a card's part as encoded."""
-    if isinstance(part, Slot):
-        return OWN_LINK
-    return len(part.encoded if isinstance(part, Piece) else encoded(part))
-
-
-# Readers who follow the same in the same words share a line.
+# Readers who follow the same in the same words share a line, but for its link, which counts their interests.
 @functools.lru_cache(maxsize=8192)
-def _line(line: WhyLine, look: Look) -> MadeLine:
-    strings = [line.interest, line.place, *[segment.text for segment in line.segments], str(line.number)]
-    text_parts, html_parts = _open_line(tuple([segment.is_marked for segment in line.segments]), look)
-    html = _around(html_parts, [escape(string) for string in strings])
-    before, after = _around(text_parts, strings)
-    return MadeLine((emails.wrapped(before), after), html, _at_most("".join(html)) + OWN_LINK)
-
-
-def _around(parts: Sequence[Part], strings: Sequence[str]) -> tuple[str, str]:
-    """Return a line, filled in, before and after the mail's own address."""
-    # No part of a line is long enough for a piece.
-    before, after = "".join(slots.fill(parts, strings, [[EDGE]])).split(EDGE)  # type: ignore[arg-type]
-    return before, after
+def _line(unnumbered: tuple[Any, ...], look: Look) -> MadeLine:
+    line = WhyLine._make((*unnumbered, 0))
+    segments = line.segments
+    strings = [line.interest, place(line.field, look.language), *[segment.text for segment in segments]]
+    open_text, open_html = _open_line(tuple([segment.is_marked for segment in segments]), look)
+    # No character that nobody sees is in them.
+    escaped = escape("\0".join(strings)).split("\0")
+    html = open_html.form % open_html.own(escaped)
+    text = emails.wrapped(open_text.form % open_text.own(strings))
+    return MadeLine((Piece(text),), (Piece(html),), _at_most(html))
 
 
 @functools.lru_cache(maxsize=128)
-def _open_line(marks: tuple[bool, ...], look: Look) -> MadeFrame:
-    segments = tuple({"text": "x", "is_marked": mark} for mark in marks)
-    line = slots.marked({"interest": "x", "place": "x", "segments": segments, "number": "x"})
-    context = {"line": line, "mail_url": HOLE}
+def _open_line(marks: tuple[bool, ...], look: Look) -> tuple[Open, Open]:
+    """Return a line's text and HTML up to its link, with slots for the interest, the place and each segment."""
+    segments = [{"text": slots.slot(number), "is_marked": mark} for number, mark in enumerate(marks, start=2)]
+    said = {"interest": slots.slot(0), "place": slots.slot(1), "segments": segments}
+    text, html = _why({**NOTHING, **said}, HOLE, look)
+    return Open(text.split(HOLE)[0]), Open(html.split(HOLE)[0])
+
+
+@functools.lru_cache(maxsize=128)
+def _link(number: int, look: Look) -> MadeLine:
+    """Return a line from its link on, which takes the reader to the interest with this number."""
+    rendered = _why({**NOTHING, "number": number}, HOLE + _mail_url(), look)
+    text, html = [slots.pieces(part.split(HOLE)[1]) for part in rendered]
+    return MadeLine(text, html, _octets(html))
+
+
+def _why(line: Mapping[str, object], mail_url: str, look: Look) -> tuple[str, str]:
+    context = {"line": line, "mail_url": mail_url}
     html = slots.render(look.version, "emails/_why.html", context, {})
-    text = slots.render(look.version, "emails/_why.txt", context, {})
-    return MadeFrame(slots.cut(text, len(text) + 1), slots.cut(_inlined(html, look), 2 * len(html) + 10_000))
+    return slots.render(look.version, "emails/_why.txt", context, {}), _inlined(html, look)
+
+
+def _mail_url() -> str:
+    return tokens.token_link("digest", slots.MAIL)
 
 
 def _inlined(part: str, look: Look) -> str:
@@ -230,29 +243,30 @@ def _page(look: Look) -> str:
 def fitted(digest: Digest, look: Look) -> Digest:
     """Return the digest with as many of its last papers cut short as it takes to fit."""
     entries = [entry for section in digest.sections for entry in section.entries]
-    too_much = sum([_made(entry, look).octets for entry in entries]) - ROOM
+    too_much = _joined(entries, look).octets - ROOM
     for number in reversed(range(len(entries))):
         if too_much > 0:
             before, entries[number] = entries[number], compact(entries[number])
-            too_much -= _made(before, look).octets - _made(entries[number], look).octets
+            too_much -= _joined([before], look).octets - _joined([entries[number]], look).octets
     rest = iter(entries)
-    sections = [replace(each, entries=tuple(islice(rest, len(each.entries)))) for each in digest.sections]
-    return replace(digest, sections=tuple(sections))
+    sections = [each._replace(entries=tuple(islice(rest, len(each.entries)))) for each in digest.sections]
+    return digest._replace(sections=tuple(sections))
 
 
-def _fitting(digest: Digest, look: Look) -> list[list[MadeEntry]]:
+def _fitting(digest: Digest, look: Look) -> list[Made]:
     """Return each section's entries, made, of the digest that fits."""
-    made = [[_made(entry, look) for entry in section.entries] for section in digest.sections]
-    if sum([entry.octets for entries in made for entry in entries]) <= ROOM:
+    made = [_joined(section.entries, look) for section in digest.sections]
+    if sum([section.octets for section in made]) <= ROOM:
         return made
-    return [[_made(entry, look) for entry in section.entries] for section in fitted(digest, look).sections]
+    return [_joined(section.entries, look) for section in fitted(digest, look).sections]
+
+
+def _octets(html: Pieces) -> int:
+    """Return the octets of some HTML as encoded."""
+    return sum([len(piece.encoded()) or OWN_TOKEN for piece in html])
 
 
 def _at_most(html: str) -> int:
     """Return a bound on the octets of some HTML as encoded, which is dearer to count than to guess."""
     octets = len(html) if html.isascii() else 3 * len(html.encode())
     return octets + octets // 20 + 2 * html.count("=")
-
-
-def _made(entry: Entry, look: Look) -> MadeEntry:
-    return MadeEntry(_card(entry.card, look), [_line(line, look) for line in entry.why])

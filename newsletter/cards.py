@@ -2,13 +2,14 @@
 
 import datetime as dt
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import NamedTuple, TypedDict
 from urllib.parse import urlsplit
 
 from django.conf import settings
+from django.utils.translation import get_language, gettext_lazy, ngettext
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext
 
 from newsletter.languages import number
 from newsletter.shortening import short, size, within
@@ -53,15 +54,44 @@ class Segment(NamedTuple):
 
 
 class WhyLine(NamedTuple):
-    """Why a paper is there: the interest in the reader's wording, the place, and the words that stand there.
+    """Why a paper is there: the evidence as it is stored, and what a mail says of it, made when it is asked for.
 
-    ``number`` is that of the interest in the mail, from 1: by it the mail's link mutes it.
+    ``number`` is that of the interest in the mail, from 1: by it the mail's link mutes it. It is all in which
+    the lines of two readers differ who follow the same.
     """
 
-    interest: str
-    place: str
-    segments: tuple[Segment, ...]
+    wording: str
+    field: str
+    text: str
+    marks: tuple[tuple[int, ...], ...]
+    is_short: bool
     number: int
+
+    @property
+    def interest(self) -> str:
+        """The interest in the reader's wording."""
+        visible = _visible(self.wording)
+        return within(visible, SHORT_INTEREST) if self.is_short else visible
+
+    @property
+    def place(self) -> str:
+        """Where the words stand, in the current language."""
+        return place(self.field, get_language())
+
+    @property
+    def segments(self) -> Sequence[Segment]:
+        """The words that stand there.
+
+        Of a long sentence it is what stands around its first mark; of the title, which stands above, the
+        marked words alone.
+        """
+        text, marks = _visible(self.text), self.marks
+        if len(text) > EVIDENCE_LENGTH:
+            text, marks = _excerpt(text, marks)
+        segments = _segments(text, marks)
+        if self.field == "title":
+            segments = _marked_alone(segments)
+        return _shortened(segments) if self.is_short else segments
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +114,14 @@ class Card:
     links: tuple[Link, ...]
     chance: str = ""
     is_counted: bool = False
+    _hash: int = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        # A card is looked up for each mail that it stands in, and a hash of all its texts takes 1 us.
+        object.__setattr__(self, "_hash", hash((self.arxiv_id, self.title, self.upvotes, self.summary, self.chance)))
+
+    def __hash__(self) -> int:
+        return self._hash
 
 
 class Entry(NamedTuple):
@@ -104,6 +142,13 @@ PLACES = {
     "likeness": gettext_lazy("much alike, as in:"),
     "meaning": gettext_lazy("close in meaning:"),
 }
+
+
+# Looking a translation up takes as long as cutting a sentence at its marks.
+@lru_cache(maxsize=256)
+def place(field: str, _language: str | None) -> str:
+    """Return where an evidence stands, in the current language, which the caller names."""
+    return _visible(str(PLACES.get(field, field)))
 
 
 def card(paper: Paper, list_date: dt.date, upvotes: int | None, gained: int = 0) -> Card:
@@ -139,29 +184,17 @@ def took_off(votes_then: int, votes_now: int, days: int) -> str:
     return growth % {"then": number(votes_then), "now": number(votes_now), "n": days}
 
 
-def why_line(evidence: Evidence, number: int, places: Mapping[str, str]) -> WhyLine:
-    """Return the line of one piece of evidence, for the interest with this number in the mail.
-
-    ``places`` are the names of the fields in the reader's language.
-
-    Of a long sentence it is what stands around its first mark; of the title, which stands above, the
-    marked words alone.
-    """
-    text, marks = _visible(evidence["text"]), evidence["marks"]
-    if len(text) > EVIDENCE_LENGTH:
-        text, marks = _excerpt(text, marks)
-    segments = _segments(text, marks)
-    if evidence["field"] == "title":
-        segments = _marked_alone(segments)
-    place = places.get(evidence["field"], evidence["field"])
-    return WhyLine(_visible(evidence["interest"]), place, segments, number)
+def why_line(evidence: Evidence, number: int) -> WhyLine:
+    """Return the line of one piece of evidence, for the interest with this number in the mail."""
+    marks = tuple(map(tuple, evidence["marks"]))
+    return WhyLine(evidence["interest"], evidence["field"], evidence["text"], marks, False, number)
 
 
-def _marked_alone(segments: tuple[Segment, ...]) -> tuple[Segment, ...]:
+def _marked_alone(segments: Sequence[Segment]) -> Sequence[Segment]:
     """Return the marked segments with a gap between two, or all where none is marked."""
     marked = [segment for segment in segments if segment.is_marked]
     gaps = [part for segment in marked for part in (Segment(" … ", is_marked=False), segment)]
-    return tuple(gaps[1:]) or segments
+    return gaps[1:] or segments
 
 
 def _visible(text: str) -> str:
@@ -169,7 +202,7 @@ def _visible(text: str) -> str:
     return text if text.isprintable() else text.translate(_INVISIBLE)
 
 
-def _excerpt(text: str, marks: Sequence[Sequence[int]]) -> tuple[str, list[tuple[int, int]]]:
+def _excerpt(text: str, marks: Sequence[Sequence[int]]) -> tuple[str, tuple[tuple[int, int], ...]]:
     """Return the words around the first mark, and the marks that fall into them."""
     first = min((start for start, _ in marks), default=0)
     start = text.find(" ", max(0, first - EVIDENCE_LENGTH // 3)) + 1 if first > EVIDENCE_LENGTH // 3 else 0
@@ -178,7 +211,7 @@ def _excerpt(text: str, marks: Sequence[Sequence[int]]) -> tuple[str, list[tuple
     before = "…" if start else ""
     shift, end = start - len(before), len(before) + len(cut)
     inside = [(max(a - shift, 0), min(b - shift, end)) for a, b in marks if start <= a < start + len(cut)]
-    return before + cut, inside
+    return before + cut, tuple(inside)
 
 
 def _own_page(paper: Paper) -> str:
@@ -233,7 +266,7 @@ def _summary(paper: Paper) -> str:
     return short(text, SUMMARY_LENGTH)
 
 
-def _segments(text: str, marks: Iterable[Sequence[int]]) -> tuple[Segment, ...]:
+def _segments(text: str, marks: Iterable[Sequence[int]]) -> Sequence[Segment]:
     """Cut a sentence at its marks; marks that overlap become one."""
     segments: list[Segment] = []
     end = 0
@@ -246,7 +279,7 @@ def _segments(text: str, marks: Iterable[Sequence[int]]) -> tuple[Segment, ...]:
         end = stop
     if end < len(text):
         segments.append(Segment(text[end:], is_marked=False))
-    return tuple(segments)
+    return segments
 
 
 # In short ---------------------------------------------------------------------------------------
@@ -267,17 +300,17 @@ def compact(entry: Entry) -> Entry:
         summary=within(card.summary, SHORT_SUMMARY),
         links=tuple(link for link in card.links if len(link.url) <= LONGEST_URL),
     )
-    return Entry(shortened, tuple(_short_line(line) for line in entry.why[:1]))
+    return Entry(shortened, tuple(line._replace(is_short=True) for line in entry.why[:1]))
 
 
-def _short_line(line: WhyLine) -> WhyLine:
+def _shortened(line: Iterable[Segment]) -> Sequence[Segment]:
     """Keep the first of what is marked, with some of what stands before and after it."""
     segments: list[Segment] = []
     room = SHORT_EVIDENCE
-    for segment in line.segments:
+    for segment in line:
         text = within(segment.text, room)
         segments.append(Segment(text, segment.is_marked))
         room -= size(text)
         if text != segment.text or room <= 0:
             break
-    return WhyLine(within(line.interest, SHORT_INTEREST), line.place, tuple(segments), line.number)
+    return segments

@@ -124,5 +124,5 @@ def _marked(message: PreparedMessage) -> PreparedMessage:
     marked.to, marked.subject = [f"{MARK}0@example.org"], f"{MARK}1{HOSTILE}€"
     marked.extra_headers = {name: f"{MARK}2x{number}{HOSTILE}" for number, name in enumerate(message.extra_headers)}
     marked.metadata = {"id": f"{MARK}3"}  # type: ignore[attr-defined]  # read by Anymail
-    marked.text, marked.html = Body([f"{MARK}4{HOSTILE}€"]), Body([f"{MARK}5{HOSTILE}€"])
+    marked.text, marked.html = Body.of(f"{MARK}4{HOSTILE}€"), Body.of(f"{MARK}5{HOSTILE}€")
     return marked

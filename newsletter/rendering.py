@@ -13,10 +13,10 @@ from django.utils.translation import get_language, ngettext
 from django.utils.translation import gettext as _
 
 from newsletter import coverage, slots
-from newsletter.cards import PLACES, Card, Entry, card, took_off, why_line
+from newsletter.cards import Card, Entry, card, took_off, why_line
 from newsletter.languages import number
 from newsletter.models import Delivery, DeliveryPicks, Edition, EditionPaper
-from newsletter.shortening import short
+from newsletter.shortening import short, shortened
 from papers.models import Listing, Paper
 from subscribers import tokens
 from subscribers.emails import Link
@@ -27,8 +27,7 @@ SHORTEST_PREHEADER, LONGEST_PREHEADER = 40, 130
 TEMPLATES = [f"emails/{name}.{kind}" for name in ("base", "digest", "_card", "_why") for kind in ("html", "txt")]
 
 
-@dataclass(frozen=True, slots=True)
-class Section:
+class Section(NamedTuple):
     """``for_you`` or ``trending``, with its papers in the order of the mail."""
 
     key: str
@@ -37,10 +36,14 @@ class Section:
     entries: tuple[Entry, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Digest:
-    """All that a digest says; ``form`` is ``digest``, or ``source_late``: the short mail without papers."""
+class Digest(NamedTuple):
+    """All that a digest says; ``form`` is ``digest``, or ``source_late``: the short mail without papers.
 
+    ``token`` is the mail's own and ``unsubscribe_token`` the reader's; what is made of them, and what all first
+    digests of a language say, is made when it is asked for.
+    """
+
+    language: str
     form: str
     subject: str
     preheader: str
@@ -50,13 +53,45 @@ class Digest:
     sections: tuple[Section, ...]
     checked: tuple[str, ...]
     why_you_get_this: str
-    welcome: str
-    links: tuple[Link, ...]
-    mail_url: str
-    pixel_url: str
-    preferences_url: str
-    unsubscribe_url: str
+    is_first: bool
     is_sample: bool
+    token: str
+    unsubscribe_token: str
+
+    @property
+    def welcome(self) -> str:
+        if not self.is_first:
+            return ""
+        return _(
+            "Welcome! This is your first digest. The links under each paper make the next one fit you better:"
+            " more like this, less like this, or hide an interest."
+        )
+
+    @property
+    def mail_url(self) -> str:
+        return tokens.token_link("digest", self.token)
+
+    @property
+    def preferences_url(self) -> str:
+        return tokens.token_link("preferences", self.token)
+
+    @property
+    def unsubscribe_url(self) -> str:
+        return tokens.token_link("subscribers:unsubscribe", self.unsubscribe_token)
+
+    @property
+    def pixel_url(self) -> str:
+        return tokens.token_link("opened", self.token) if settings.TRACK_OPENS else ""
+
+    @property
+    def links(self) -> tuple[Link, ...]:
+        return (
+            Link(_("View in browser"), self.mail_url),
+            Link(_("Preferences"), self.preferences_url),
+            Link(_("Hide a word"), f"{self.mail_url}mute"),
+            Link(_("Pause"), f"{self.preferences_url}#pause"),
+            Link(_("Unsubscribe"), self.unsubscribe_url),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,38 +102,72 @@ class Span:
     checked: tuple[str, ...]
 
 
+Papers = Mapping[int, Paper]
+ListDates = Mapping[int, dt.date]
+Votes = Mapping[tuple[int, int], tuple[int | None, int]]
+
+
+class Words(NamedTuple):
+    """What every digest of a language says: looking it up for each of them takes longer than joining a body."""
+
+    site: str
+    for_you: str
+    trending: str
+    nothing_matched: str
+    also: str
+    learnt: str
+
+
 @dataclass(frozen=True, slots=True)
 class Material:
     """What the digests of some deliveries are made of, read once for all of them; editions newest first.
 
     ``votes`` are the upvotes at an edition's closing and those gained in the day before, by edition and
-    paper, so that a digest stays the same while they grow; ``version`` is that of the templates. What
-    several digests share is made once for each language.
+    paper, so that a digest stays the same while they grow; ``version`` is that of the templates and of
+    the site's settings that every mail shows. What several digests share is made once for each language.
     """
 
-    papers: Mapping[int, Paper]
-    list_dates: Mapping[int, dt.date]
-    votes: Mapping[tuple[int, int], tuple[int | None, int]]
+    papers: Papers
+    list_dates: ListDates
+    votes: Votes
     editions: Sequence[Edition]
     version: str
     samples: frozenset[int]
-    _cards: dict[tuple[int, int, str], Card] = field(default_factory=dict)
+    _cards: dict[tuple[int, str], Callable[[int], Card]] = field(default_factory=dict)
     _spans: dict[tuple[dt.date, dt.date, str], Span] = field(default_factory=dict)
+    _words: dict[str, Words] = field(default_factory=dict)
 
-    def card(self, edition: Edition, paper_id: int, language: str) -> Card:
-        """Return a paper's card in an edition; raises ``KeyError`` for a paper that is not there any more."""
-        key = (edition.pk, paper_id, language)
+    def cards(self, edition: Edition, language: str) -> Callable[[int], Card]:
+        """Return what makes a paper's card in an edition; it raises ``KeyError`` for one that is not there any more."""
+        key = (edition.pk, language)
         if key not in self._cards:
-            listed_on = self.list_dates.get(paper_id, edition.date)
-            self._cards[key] = card(self.papers[paper_id], listed_on, *self.votes.get(key[:2], (None, 0)))
+            self._cards[key] = functools.cache(
+                functools.partial(_card, self.papers, self.list_dates, self.votes, edition)
+            )
         return self._cards[key]
 
-    def span(self, delivery: Delivery, language: str) -> Span:
-        key = (delivery.covers_from, delivery.edition.date, language)
+    def span(self, covers_from: dt.date, edition: Edition, language: str) -> Span:
+        key = (covers_from, edition.date, language)
         if key not in self._spans:
-            covered = tuple(edition for edition in self.editions if key[0] <= edition.date <= key[1])
+            covered = tuple(each for each in self.editions if covers_from <= each.date <= edition.date)
             self._spans[key] = Span(covered, coverage.lines(covered))
         return self._spans[key]
+
+    def words(self, language: str) -> Words:
+        if language not in self._words:
+            self._words[language] = _said()
+        return self._words[language]
+
+
+def _card(papers: Papers, list_dates: ListDates, votes: Votes, edition: Edition, paper_id: int) -> Card:
+    listed_on = list_dates.get(paper_id, edition.date)
+    return _known(card(papers[paper_id], listed_on, *votes.get((edition.pk, paper_id), (None, 0))))
+
+
+# The chunks of a morning hold equal cards; a card is found quickest by itself.
+@functools.lru_cache(maxsize=2048)
+def _known(card: Card) -> Card:
+    return card
 
 
 def material(deliveries: Collection[Delivery]) -> Material:
@@ -115,98 +184,62 @@ def material(deliveries: Collection[Delivery]) -> Material:
     votes = {row[:2]: row[2:] for row in rows.values_list("edition", "paper", "upvotes", "gained")}
     papers = Paper.objects.in_bulk(ids)
     samples = frozenset(pk for pk, paper in papers.items() if paper.is_sample)
-    return Material(papers, dict(listings), votes, list(editions), template_version(), samples)
+    return Material(papers, dict(listings), votes, list(editions), _version(), samples)
 
 
-def template_version() -> str:
-    """Return the version of the digest's templates: mails of different versions are not the same."""
-    return slots.version(TEMPLATES)
+def _version() -> str:
+    """Return what all mails of the site have in common: those of different versions are not the same."""
+    shown = (settings.PUBLIC_URL, settings.SITE_NAME, settings.POSTAL_ADDRESS, settings.TRACK_OPENS)
+    return slots.version(TEMPLATES, repr(shown))
 
 
-def digest(delivery: Delivery, of: Material | None = None) -> Digest:
-    """Return the digest of a delivery that has picks.
+def digest(delivery: Delivery, of: Material | None = None, language: str = "") -> Digest:
+    """Return the digest of a delivery that has picks; ``language`` is the current one, which it takes time to ask for.
 
     Nothing but rows goes into it, no clock and no chance, so that it is the same however often it is made.
     """
     of = of or material([delivery])
-    picks = delivery.picks
-    language = get_language() or ""
-    span = of.span(delivery, language)
-    words = _words(language)
-    sections = _sections(picks, functools.partial(of.card, delivery.edition, language=language), words)
+    picks, edition, reader = delivery.picks, delivery.edition, delivery.subscriber
+    language = language or get_language() or ""
+    span = of.span(delivery.covers_from, edition, language)
+    words = of.words(language)
+    sections = _sections(picks, of.cards(edition, language), words)
     titles = [entry.card.title for section in sections for entry in section.entries]
     said = _coverage(delivery, picks, span.editions, language)
-    reader = delivery.subscriber
-    mail_url = tokens.token_link("digest", delivery.token)
-    preferences_url = tokens.token_link("preferences", delivery.token)
-    unsubscribe_url = tokens.token_link("subscribers:unsubscribe", reader.unsubscribe_token)
     return Digest(
+        language=language,
         form=picks.form,
-        subject=_subject(titles, span.editions),
+        subject=_subject(titles, span.editions, language),
         preheader=_preheader(said, titles[1:4], words),
         headline=_headline(*_lengths(sections), language),
         date=delivery.local_date,
         coverage=said,
         sections=sections,
-        checked=tuple(filter(None, [_counts(picks, language), *span.checked, _what_is_learnt()])),
-        why_you_get_this=_why(reader.frequency, reader.hour, reader.timezone, settings.SITE_NAME, language),
-        welcome=words.welcome if picks.counts.get("is_first") else "",
-        links=(
-            Link(words.view, mail_url),
-            Link(words.preferences, preferences_url),
-            Link(words.hide, f"{mail_url}mute"),
-            Link(words.pause, f"{preferences_url}#pause"),
-            Link(words.unsubscribe, unsubscribe_url),
-        ),
-        mail_url=mail_url,
-        pixel_url=tokens.token_link("opened", delivery.token) if settings.TRACK_OPENS else "",
-        preferences_url=preferences_url,
-        unsubscribe_url=unsubscribe_url,
+        checked=tuple(filter(None, [_counts(picks, language), *span.checked, words.learnt])),
+        why_you_get_this=_why(reader.frequency, reader.hour, reader.timezone, words.site, language),
+        is_first=bool(picks.counts.get("is_first")),
         is_sample=not of.samples.isdisjoint(picks.paper_ids),
+        token=delivery.token,
+        unsubscribe_token=reader.unsubscribe_token,
     )
 
 
-class Words(NamedTuple):
-    """What every digest of a language says: looking it up for each of them takes longer than joining a body."""
-
-    for_you: str
-    trending: str
-    nothing_matched: str
-    also: str
-    places: Mapping[str, str]
-    welcome: str
-    view: str
-    preferences: str
-    hide: str
-    pause: str
-    unsubscribe: str
-
-
-@functools.lru_cache(maxsize=64)
-def _words(_language: str) -> Words:
+def _said() -> Words:
     return Words(
+        site=settings.SITE_NAME,
         for_you=_("For you"),
         trending=_("Trending today"),
         nothing_matched=_("None of the new papers matches your interests. These are the most talked about."),
         also=_("Also: %(titles)s"),
-        places={field: str(name) for field, name in PLACES.items()},
-        welcome=_(
-            "Welcome! This is your first digest. The links under each paper make the next one fit you better:"
-            " more like this, less like this, or hide an interest."
-        ),
-        view=_("View in browser"),
-        preferences=_("Preferences"),
-        hide=_("Hide a word"),
-        pause=_("Pause"),
-        unsubscribe=_("Unsubscribe"),
+        learnt=_what_is_learnt(),
     )
 
 
 def _sections(picks: DeliveryPicks, card_of: Callable[[int], Card], words: Words) -> tuple[Section, ...]:
     entries: dict[str, list[Entry]] = {"for_you": [], "trending": []}
-    numbers = {interest: number for number, interest in enumerate(picks.interests, start=1)}
+    numbers: dict[str, int] = {}  # as in ``picks.interests``
     for pick in picks.details:
-        why = tuple([why_line(evidence, numbers[evidence["interest"]], words.places) for evidence in pick["why"]])
+        why = tuple([why_line(each, numbers.setdefault(each["interest"], len(numbers) + 1)) for each in pick["why"]])
         card = card_of(pick["paper"])
         if then := pick.get("then"):
             card = replace(card, chance=took_off(then["upvotes"], card.upvotes or 0, then["days"]))
@@ -219,11 +252,15 @@ def _sections(picks: DeliveryPicks, card_of: Callable[[int], Card], words: Words
     return tuple([section for section in sections if section.entries])
 
 
-def _subject(titles: Sequence[str], editions: Sequence[Edition]) -> str:
+def _subject(titles: Sequence[str], editions: Sequence[Edition], language: str) -> str:
     if not titles:
         return _("No new papers yet: %(source)s could not be read") % {"source": _failed(editions)}
-    first = short(titles[0], SUBJECT_LENGTH)
-    others = len(titles) - 1
+    return _named(titles[0], len(titles) - 1, language)
+
+
+@functools.lru_cache(maxsize=1024)
+def _named(title: str, others: int, _language: str) -> str:
+    first = short(title, SUBJECT_LENGTH)
     if not others:
         return first
     return ngettext("%(first)s, and %(n)d more", "%(first)s, and %(n)d more", others) % {"first": first, "n": others}
@@ -235,7 +272,7 @@ def _preheader(said: str, titles: Sequence[str], words: Words) -> str:
     text = f"{said} {words.also % {'titles': others}}" if others else said
     if len(text) < SHORTEST_PREHEADER:
         text += " " + _("With the reason why it was picked for you.")
-    return short(text, LONGEST_PREHEADER)
+    return shortened(text, LONGEST_PREHEADER)
 
 
 def _lengths(sections: Sequence[Section]) -> tuple[int, int]:

@@ -13,7 +13,11 @@ LONGEST = 40  # code points; nobody reads what takes more for one character
 
 def short(text: str, length: int) -> str:
     """Return at most ``length`` readable characters, cut between words where there is a gap near the end."""
-    text = readable(text)
+    return shortened(readable(text), length)
+
+
+def shortened(text: str, length: int) -> str:
+    """Return what ``short`` does of a text that is readable."""
     return text if len(text) <= length else _cut(text, length - 1)
 
 
@@ -41,6 +45,8 @@ def whole(text: str, length: int) -> int:
     Of the boundaries between grapheme clusters in UAX 29 it knows those that change what is seen:
     accents, joined and coloured emoji, flags, Indic consonants, and the letters of a Korean syllable.
     """
+    if text[max(length - 1, 0) : length + 1].isascii():
+        return length
     shortest = max(length - LONGEST, -1)
     return next((n for n in range(length, shortest, -1) if n == 0 or not _is_inside(text, n)), length)
 

@@ -1,106 +1,99 @@
 """A template rendered once for all values of one shape, and filled in without it.
 
-Where a value goes, the template is given a marker; what it makes of that is cut at the markers. A
-marker is drawn anew by every process, so no text from outside can hold one. Two things stand open:
-*slots*, one for each plain string of the context, and the *hole* that stands for a template that is
-included, whose content is made elsewhere.
+Where a value goes, the template is given a marker; what it makes of that is cut into lines, and a line
+that holds markers is an *open* one. A marker is drawn anew by every process, so no text from outside
+can hold one. A *hole* stands for a template that is included, whose content is made elsewhere.
 """
 
 import functools
 import hashlib
 import re
 import secrets
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import count
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 from django.template import Context, Engine, engines
 from django.template.loader import get_template
 
-from subscribers.mime import Piece, Pieces
+from subscribers.mime import MAIL_TOKEN, READER_TOKEN, Piece
 
 MARK = f"s{secrets.token_hex(12)}z"
 HOLE = f"{MARK}h"
-_MARKERS = re.compile(rf"{MARK}(\d+x|h)")
+MAIL, READER = f"{MARK}m", f"{MARK}r"  # where the token of a mail, and that of its reader, goes
+_SLOT = re.compile(rf"{MARK}(\d+)x")
+_TOKEN = re.compile(rf"({MAIL}|{READER})")
+_LINES = re.compile(r"[^\n]*\n|[^\n]+")
 
 
-class Fixed(str):
-    """A string that all readers share, such as a translation: rendered with the template, no slot."""
-
-    __slots__ = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Slot:
-    """Where the string with this number goes."""
-
-    number: int
+def slot(number: int) -> str:
+    """Return the marker that stands where the string with this number goes."""
+    return f"{MARK}{number}x"
 
 
-Part = Piece | str | Slot | None  # None is the hole
+class Open:
+    """What a template made of some slots: ``form % own(strings)`` is filled in with those of the strings that it shows.
 
-
-def shape(value: object, strings: list[str]) -> Hashable:
-    """Return what of a context decides on the markup, and append its plain strings in their order.
-
-    A context is made of dicts, tuples, plain strings, and values that are hashable. An empty
-    string is part of the shape, since templates ask for it.
+    Two of them are never equal, so that it is quick to find what was made of one.
     """
-    if type(value) is str:
-        if not value:
-            return value
-        strings.append(value)
-        return None, MARK
-    if isinstance(value, tuple):
-        return tuple([shape(each, strings) for each in value])
-    if isinstance(value, dict):
-        return tuple([(key, shape(each, strings)) for key, each in value.items()])
-    if isinstance(value, Hashable):
-        return value
-    raise TypeError(f"{value!r} cannot be part of a shape")
+
+    __slots__ = ("form", "own")
+
+    def __init__(self, rendered: str) -> None:
+        """Cut what was rendered at its slots; raises ``ValueError`` where a filter spoilt a marker."""
+        before, *rest = _SLOT.split(rendered)
+        texts = [before, *rest[1::2]]
+        for text in texts:
+            _check(_TOKEN.split(text)[::2])
+        self.form = "%s".join(text.replace("%", "%%") for text in texts)
+        # One string, or a tuple of several: what the operator takes.
+        self.own: Callable[[Sequence[str]], Any] = itemgetter(*map(int, rest[::2]))
 
 
-def marked(value: object, numbers: Iterator[int] | None = None) -> Any:
-    """Return a context with a marker in place of each of its plain strings."""
-    numbers = numbers or count()
-    if type(value) is str:
-        return f"{MARK}{next(numbers)}x" if value else value
-    if isinstance(value, tuple):
-        members = [marked(each, numbers) for each in value]
-        return value._make(members) if hasattr(value, "_make") else tuple(members)
-    if isinstance(value, dict):
-        return {key: marked(each, numbers) for key, each in value.items()}
-    return value
+Pieces = tuple[Piece, ...]
+Run = tuple[Open | Pieces, ...]  # what stands between two holes, in lines
 
 
-def cut(rendered: str, shortest_piece: int = 0) -> tuple[Part, ...]:
-    """Cut what was rendered of a marked context; raises ``ValueError`` where a filter spoilt a marker.
+def cut(rendered: str, finish: Callable[[str], str] = str) -> tuple[Run, ...]:
+    """Cut what was rendered at its holes and into lines; what is the same for all mails is finished now."""
+    return tuple([tuple(_parts(side, finish)) for side in rendered.split(HOLE)])
 
-    What is shorter than ``shortest_piece`` stays a string, to be encoded together with its neighbours.
-    """
-    texts = _MARKERS.split(rendered)
+
+def _parts(rendered: str, finish: Callable[[str], str]) -> Iterator[Open | Pieces]:
+    for is_open, lines in groupby(_LINES.findall(rendered), lambda line: bool(_SLOT.search(line))):
+        if is_open:
+            yield from map(Open, lines)
+        else:
+            yield pieces(finish("".join(lines)))
+
+
+def pieces(text: str) -> Pieces:
+    """Cut a text at the tokens in it; raises ``ValueError`` where a filter spoilt a marker."""
+    parts = _TOKEN.split(text)
+    _check(parts[::2])
+    own = {MAIL: MAIL_TOKEN, READER: READER_TOKEN}
+    return tuple([own.get(part) or Piece(part) for part in parts if part])
+
+
+def _check(texts: Iterable[str]) -> None:
     if any(MARK in text.lower() for text in texts):
         raise ValueError("a template changes a value that is filled in later")
-    parts: list[Part] = []
-    for number, text in enumerate(texts):
-        if number % 2:
-            parts.append(None if text == "h" else Slot(int(text[:-1])))
-        elif text:
-            parts.append(text if len(text) < shortest_piece else Piece(text))
-    return tuple(parts)
 
 
-def fill(parts: Sequence[Part], strings: Sequence[str], holes: Iterable[Pieces] = ()) -> list[Piece | str]:
-    """Return the parts with their strings, which are escaped already, and with what goes into each hole in turn."""
-    pieces: list[Piece | str] = []
-    contents = iter(holes)
-    for part in parts:
-        if part is None:
-            pieces += next(contents)
-        else:
-            pieces.append(strings[part.number] if isinstance(part, Slot) else part)
-    return pieces
+def fill(
+    runs: Sequence[Run],
+    strings: Sequence[str],
+    holes: Iterable[Sequence[Piece]],
+    make: Callable[[Open, Any], Pieces],
+) -> list[Piece]:
+    """Return the pieces with what goes into each hole in turn; ``make`` fills in an open line with its own strings."""
+    filled: list[Piece] = []
+    for run, content in zip(runs, [*holes, ()], strict=True):
+        for part in run:
+            filled += part if isinstance(part, tuple) else make(part, part.own(strings))
+        filled += content
+    return filled
 
 
 @functools.lru_cache(maxsize=8)
@@ -128,7 +121,7 @@ def render(version: str, name: str, context: Mapping[str, object], replaced: Map
     return str(page.render(Context(dict(context), autoescape=not name.endswith(".txt"))))
 
 
-def version(names: Sequence[str]) -> str:
-    """Return what changes when one of the templates does: 12 characters."""
+def version(names: Sequence[str], shown: str = "") -> str:
+    """Return what changes when one of the templates does, or what all mails show: 12 characters."""
     pages = [get_template(name).template for name in names]  # type: ignore[attr-defined]  # as above
-    return hashlib.sha256("\0".join(page.source for page in pages).encode()).hexdigest()[:12]
+    return hashlib.sha256("\0".join([shown, *[page.source for page in pages]]).encode()).hexdigest()[:12]

@@ -92,7 +92,7 @@ def compose(  # noqa: PLR0913 - a mail has that many parts, and each is named at
         # A provider would show all of several recipients to each of them.
         raise ValueError(f"subscriber {subscriber.pk} has no single address")
     headers = {
-        "Date": format_datetime(date or timezone.now()),
+        "Date": _date((date or timezone.now()).replace(microsecond=0)),
         "Message-ID": message_id,
         "List-Id": list_id(),
         "Auto-Submitted": "auto-generated",
@@ -114,6 +114,10 @@ def compose(  # noqa: PLR0913 - a mail has that many parts, and each is named at
     )
     message.metadata = {"id": opaque_id}  # type: ignore[attr-defined]  # read by Anymail, where it sends
     return message
+
+
+# The mails of a chunk were planned within some seconds.
+_date = functools.lru_cache(maxsize=256)(format_datetime)
 
 
 def render(template_base: str, context: Mapping[str, object]) -> tuple[str, str]:
@@ -188,8 +192,13 @@ def _domain_of(address: str) -> str:
 
 def list_id() -> str:
     """Return ``Name <digest.domain>``; in ASCII, for a List-Id holds no encoded words."""
-    name = re.sub(r"[^A-Za-z0-9 -]", "", settings.SITE_NAME).strip()
-    return f"{name or 'Paperboy'} <digest.{domain()}>"
+    return _list_id(settings.SITE_NAME, domain())
+
+
+@functools.lru_cache(maxsize=8)
+def _list_id(site: str, domain: str) -> str:
+    name = re.sub(r"[^A-Za-z0-9 -]", "", site).strip()
+    return f"{name or 'Paperboy'} <digest.{domain}>"
 
 
 def message_id(opaque_id: str) -> str:

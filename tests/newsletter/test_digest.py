@@ -82,7 +82,7 @@ def test_of_the_title_which_stands_above_only_the_marked_words_are_repeated():
         "text": "Robots that teach robots",
         "marks": [(0, 6), (18, 24)],
     }
-    line = cards.why_line(evidence, 1, {"title": "in the title:"})
+    line = cards.why_line(evidence, 1)
 
     assert line.place == "in the title:"
     assert "".join(segment.text for segment in line.segments) == "Robots … robots"

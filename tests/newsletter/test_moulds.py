@@ -25,7 +25,7 @@ addresses = st.sampled_from(
     ["a@example.org", "a.b+c@mail.example.org", "..a@example.org", '"x y"@example.org', "é@exämple.org"]
 )
 names = st.sampled_from(["abc2", "a-b", '"\\', "é", ""])
-bodies = st.lists(texts | st.builds(Piece, texts), max_size=3).map(Body)
+bodies = st.lists(st.builds(Piece, texts), max_size=3).map(Body)
 
 
 @pytest.fixture(params=APIS, ids=lambda api: api.name)

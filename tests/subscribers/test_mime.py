@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from subscribers import emails
-from subscribers.mime import Body, Piece, encoded
+from subscribers.mime import MAIL_TOKEN, READER_TOKEN, Body, Piece, encoded
 from tests.factories import make_subscriber
 
 # Carriage returns are no text: what a line ends in is the transport's business.
@@ -19,19 +19,38 @@ texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r"
 )
 
 
-@given(st.lists(st.tuples(texts, st.booleans())))
-def test_joined_pieces_decode_to_their_text(parts):
-    body = Body([Piece(text) if is_shared else text for text, is_shared in parts])
+bodies = st.builds(
+    Body,
+    st.lists(st.builds(Piece, texts) | st.sampled_from([MAIL_TOKEN, READER_TOKEN])),
+    st.just({MAIL_TOKEN: "0_-" * 7 + "a", READER_TOKEN: "--"}),
+)
 
-    assert str(body) == "".join(text for text, _ in parts)
-    assert quopri.decodestring(body.encoded()).replace(b"\r\n", b"\n").decode() == str(body)
+
+@given(bodies)
+def test_a_body_travels_as_whole_short_lines_that_decode_to_what_it_says(body):
+    raw = body.encoded()
+
+    assert quopri.decodestring(raw).replace(b"\r\n", b"\n").decode() == str(body)
+    assert all(len(line) <= 76 and not line.startswith(b".") for line in raw.split(b"\r\n"))
+    assert b"=_" not in raw
+    assert body.encoded() == raw
 
 
-@given(st.lists(st.tuples(texts, st.booleans())))
-def test_joined_pieces_are_the_json_of_their_text(parts):
-    body = Body([Piece(text) if is_shared else text for text, is_shared in parts])
+@given(bodies)
+def test_a_body_in_json_is_what_it_says(body):
+    assert body.json() == json.dumps(str(body))[1:-1].encode() == body.json()
 
-    assert body.json() == json.dumps(str(body))[1:-1].encode()
+
+def test_a_body_says_its_tokens_where_they_go():
+    body = Body([Piece("/m/"), MAIL_TOKEN, Piece("/u/"), READER_TOKEN], {MAIL_TOKEN: "one", READER_TOKEN: "two"})
+
+    assert str(body) == "/m/one/u/two"
+
+
+@pytest.mark.parametrize("token", ["", "a b", "<b>", '"', "a\nb", "=3D", ".", "x" * 71, "\u0661", "a\n"])
+def test_what_is_no_token_goes_into_no_body(token):
+    with pytest.raises(ValueError, match="token"):
+        Body([MAIL_TOKEN], {MAIL_TOKEN: token})
 
 
 @given(texts)
