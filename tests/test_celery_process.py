@@ -30,6 +30,17 @@ while publishing.unpublished():
     time.sleep(0.05)
 """
 PUBLIC_URL = "http://127.0.0.1:8000"
+# Acts once so many mails are written down as accepted; prints how many are when it has acted.
+OPERATOR = """
+import time
+from newsletter import control
+from newsletter.models import Delivery, Edition
+accepted = Delivery.objects.filter(state="accepted")
+while accepted.count() < {after}:
+    time.sleep(0.01)
+assert control.{act}(Edition.objects.get())
+print("accepted", accepted.count())
+"""
 
 
 @pytest.fixture
@@ -122,6 +133,38 @@ def test_a_worker_that_is_told_to_stop_does_so_after_its_message_and_the_next_on
     instance.call("sweep")
     wait_for(lambda: len(instance.mailed) == READERS, instance)
     assert len(set(instance.mailed)) == READERS
+
+
+def test_the_operator_stops_a_chunk_that_a_worker_is_at_within_one_unit(instance: Instance) -> None:
+    instance.sink.handler.delay_s = 0.3
+    instance.subscribe(READERS)
+    instance.celery("worker", "--concurrency", "1", "--loglevel", "INFO")
+    take_a_day(instance)
+
+    def stopped(act: str, after: int) -> int:
+        """Have the operator act in the middle of it; return how many had been accepted when it was done."""
+        operator = instance.start("manage.py", "shell", "-c", OPERATOR.format(act=act, after=after))
+        instance.call("deliver")
+        instance.call("sweep")
+        printed, _ = operator.communicate(timeout=PATIENCE_S)
+        wait_for(lambda: one(instance, "SELECT count(*) = 0 FROM newsletter_chunk WHERE owner <> ''"), instance)
+        return int(printed.split()[-1])
+
+    before = stopped("pause", 2)
+    paused = len(instance.mailed)
+    assert before <= paused <= before + 1 < READERS - 3
+    left = dict(instance.rows("SELECT state, count(*) FROM newsletter_delivery GROUP BY state"))
+    assert left == {"accepted": paused, "pending": READERS - paused}
+
+    instance.manage(
+        "shell", "-c", "from newsletter import control, models; control.resume(models.Edition.objects.get())"
+    )
+    before = stopped("cancel", paused + 2)
+    cancelled = len(instance.mailed)
+    assert before <= cancelled <= before + 1 < READERS
+    left = dict(instance.rows("SELECT state || reason, count(*) FROM newsletter_delivery GROUP BY state || reason"))
+    assert left == {"accepted": cancelled, "skippedcancelled": READERS - cancelled}
+    assert len(set(instance.mailed)) == cancelled
 
 
 def test_a_confirmation_overtakes_the_digests(instance: Instance) -> None:
