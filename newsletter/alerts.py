@@ -28,12 +28,14 @@ def watch(now: dt.datetime) -> dict[str, str]:
     """Look, and say what has begun and what is over; return what is not well, {subject: text}.
 
     The rows are what was said: a restart says nothing again. What cannot be said is tried at the
-    next call; any number of callers may look at once.
+    next call; any number of callers may look at once. A process that dies between the row and the
+    words has said it: twice is worse than once too few, since what lasts shows in ``doctor`` too.
     """
     wrong = dict(findings(now))
-    lasting = Alert.objects.filter(ended_at=None)
+    # What another began after this look is not for this look to end.
+    lasting = Alert.objects.filter(ended_at=None, began_at__lte=now)
     lasting.exclude(subject__in=wrong).update(ended_at=now)
-    known = set(lasting.values_list("subject", flat=True))
+    known = set(Alert.objects.filter(ended_at=None).values_list("subject", flat=True))
     begun = [Alert(subject=subject, text=wrong[subject][:500], began_at=now) for subject in wrong.keys() - known]
     Alert.objects.bulk_create(begun, ignore_conflicts=True)
     # What was over before it could be said is of no use to anybody.

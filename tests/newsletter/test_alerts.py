@@ -169,6 +169,18 @@ def test_what_begins_again_is_said_again(told, edition):
     assert [one["state"] for one in told] == ["on", "over", "on", "over"]
 
 
+def test_what_began_after_a_look_is_not_ended_by_it(told, edition):
+    make_delivery(edition, state="unknown")
+    alerts.watch(NOW + MINUTE)
+    Delivery.objects.all().delete()
+
+    alerts.watch(NOW)  # of a host that looked before, and was slow
+    assert [one["state"] for one in told] == ["on"]
+    alerts.watch(NOW + 2 * MINUTE)
+
+    assert [one["state"] for one in told] == ["on", "over"]
+
+
 def test_what_could_not_be_said_is_said_later(settings, httpserver, edition):
     settings.ALERT_URL = httpserver.url_for("/down")
     httpserver.expect_ordered_request("/down").respond_with_data("no", status=503)
