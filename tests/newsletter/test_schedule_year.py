@@ -208,3 +208,26 @@ def test_whose_hour_came_is_found_on_the_days_on_which_clocks_change(zone):
             come = {hour for hour in HOURS if since < ReaderSchedule(zone, "daily", 0, hour).slot(today) <= now}
             assert {hour for turn in turns([zone], EDITIONS, now, since) for hour in turn.hours} == come, now
             since = now
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_who_changes_zone_frequency_or_hour_gets_no_edition_twice_and_one_digest_a_date(seed):
+    draw, last, digests = random.Random(seed), None, []
+    schedule = ReaderSchedule("UTC", "daily", 0, 7)
+    for hours in range(24 * 90):
+        now = EDITIONS[0].scheduled_at + hours * HOUR
+        if draw.random() < 1 / 40:
+            frequency = draw.choice(["daily", "daily", "weekdays", "weekly"])
+            schedule = ReaderSchedule(draw.choice(ZONES), frequency, draw.randrange(7), draw.choice(HOURS))
+        closed = [edition for edition in EDITIONS[:100] if edition.scheduled_at <= now]
+        if found := due(schedule, last, closed, now):
+            last = LastDigest(found.edition_date, found.local_date)
+            digests.append((now, found))
+
+    dates = covered(digests)
+    assert dates == sorted(set(dates))
+    assert local_dates(digests) == sorted(set(local_dates(digests)))
+    gaps = [after.covers_from - before.edition_date for (_, before), (_, after) in itertools.pairwise(digests)]
+    whole = [(after.edition_date - after.covers_from).days == COVERED - 1 for _, after in digests[1:]]
+    assert all(gap == DAY or is_whole for gap, is_whole in zip(gaps, whole, strict=True))
+    assert len(digests) > 20
