@@ -193,17 +193,20 @@ def test_an_earlier_paper_that_the_last_digest_covered_does_not_come_again():
     assert titles(reader) == ["Weather"]
 
 
-def test_a_paper_that_was_sent_before_is_left_out_even_when_it_is_new_again():
+@pytest.mark.parametrize("state", ["sending", "unknown", "accepted", "delivered", "bounced", "complained"])
+def test_a_paper_that_was_or_may_have_been_sent_is_left_out_even_when_it_is_new_again(state):
     robots = make_paper(title="Robots")
-    reader = make_subscriber()
-    had(reader, make_edition(D - 5 * DAY, papers=(robots,)))
+    reader, unsent = make_subscriber(), make_subscriber()
+    older = make_edition(D - 5 * DAY, papers=(robots,))
+    had(reader, older, state=state)
+    had(unsent, older, state="failed", error="no such user")
     other = make_subscriber()
     edition = make_edition(D, papers=(robots, make_paper(title="Weather")))
 
     plan(edition, SEVEN)
 
     assert titles(reader) == ["Weather"]
-    assert titles(other) == ["Robots", "Weather"]
+    assert titles(other) == titles(unsent) == ["Robots", "Weather"]
 
 
 def test_hidden_and_withdrawn_papers_are_left_out():
