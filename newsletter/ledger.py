@@ -78,7 +78,7 @@ class Ledger:
                 time.sleep(PAUSE_S)
                 continue
             self.unsettled = None
-            self.counts += counts
+            self.counts.update(counts)
             return result
 
     def _settle_and(self, step: Callable[[], T]) -> tuple[Counter[str], T]:

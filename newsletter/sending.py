@@ -15,13 +15,14 @@ from contextlib import ExitStack
 
 from django.utils import timezone
 
-from newsletter import garbage, lines, loading, messages, rendering, repeats, turns, units
+from newsletter import garbage, lines, loading, messages, rendering, repeats, units
 from newsletter.chunks import LEASE, Clock, Lease
 from newsletter.ledger import Done, Ledger
 from newsletter.lines import Carrier, Line
 from newsletter.models import Delivery, Edition, UnitKey
 from newsletter.outcomes import is_useless
 from newsletter.providers import Prepared
+from newsletter.turns import Turns
 from newsletter.units import Unit
 from subscribers.emails import Outcome
 
@@ -73,6 +74,7 @@ class _Worker:
         self.clock = lease.clock
         self.todo: deque[Sequence[Delivery]] = deque()
         self.ledger = Ledger()
+        self.turns = Turns(lease.owner)
 
     def run(self) -> None:
         """Send the chunk's due rows, until the end, a stop, a pause or the provider's fault."""
@@ -174,7 +176,7 @@ class _Worker:
         last = None if is_more else self.ledger.to_turn_from(deliveries)
         if last is None:
             return self.ledger.commit(lambda: self._mark_new(composed, name, line))
-        return self.ledger.turn(lambda: turns.turn(last, deliveries, self.lease.owner, name, self.clock()))
+        return self.ledger.turn(lambda: self.turns.turn(last, deliveries, name, self.clock()))
 
     def _mark(self, deliveries: Sequence[Delivery], name: str) -> set[int]:
         if not self.lease.renew():

@@ -1,11 +1,13 @@
 """What is handed over in one call: marked before it, settled after it, in a few statements whatever its size."""
 
 import datetime as dt
+import functools
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from django.db import connection
+from django.db.backends.utils import CursorWrapper
 from django.db.models import F, Q, QuerySet
 
 from newsletter import messages
@@ -59,7 +61,7 @@ MAY_GO = """(d.state IN ('pending', 'retry') OR d.state IN ('sending', 'unknown'
     WHERE s.id = d.subscriber_id AND s.state = 'active' AND s.email = r.email)
   AND NOT EXISTS (SELECT 1 FROM subscribers_suppression p WHERE p.address_hash = r.address_hash)
 """
-MARK = f"""
+_MARK = f"""
 UPDATE newsletter_delivery AS d
 SET state = 'sending', unit = %s, attempt = d.attempt + CASE WHEN d.unit = %s THEN 0 ELSE 1 END,
     next_attempt_at = NULL, message_id = r.message_id, sending_at = %s, error = ''
@@ -69,6 +71,28 @@ RETURNING id
 """  # noqa: S608 - the conditions are ours
 
 
+@dataclass(frozen=True, eq=False)
+class Statement:
+    """An UPDATE of deliveries from a document, whose rows stand at ``{rows}``; ``columns`` as ``listed`` has them."""
+
+    sql: str
+    columns: Mapping[str, str]
+
+    def run(self, cursor: CursorWrapper, parameters: Sequence[str]) -> set[int]:
+        """Return the ids of the rows that it changed."""
+        cursor.execute(_written(self, connection.vendor), parameters)
+        return {row[0] for row in cursor.fetchall()}
+
+
+@functools.cache
+def _written(statement: Statement, _vendor: str) -> str:
+    return statement.sql.format(rows=listed("r", statement.columns))
+
+
+GOING = {"pk": "bigint", "email": "text", "address_hash": "text", "message_id": "text"}
+MARK = Statement(_MARK, GOING)
+
+
 def mark(deliveries: Collection[Delivery], owner: str, name: str, now: dt.datetime) -> set[int]:
     """Mark the rows that may still go as sending; return their ids.
 
@@ -76,27 +100,20 @@ def mark(deliveries: Collection[Delivery], owner: str, name: str, now: dt.dateti
     its reader is active and has the address that the mail is made out to, and nothing suppresses that
     address: suppressions are found by an HMAC, which only we can compute.
     """
-    rows = map(going, deliveries)
-    columns = {"pk": "bigint", "email": "text", "address_hash": "text", "message_id": "text"}
     at = str(connection.ops.adapt_datetimefield_value(now))
-    return update(MARK, columns, [name, name, at, document(rows), name, owner])
+    with connection.cursor() as cursor:
+        return MARK.run(cursor, [name, name, at, document(map(going, deliveries)), name, owner])
 
 
 def going(delivery: Delivery) -> dict[str, object]:
     """Return what must hold of a row that goes, and the name of its message."""
+    email = delivery.subscriber.email
     return {
         "pk": delivery.pk,
-        "email": delivery.subscriber.email,
-        "address_hash": hash_address(delivery.subscriber.email),
+        "email": email,
+        "address_hash": hash_address(email),
         "message_id": messages.message_id(delivery),
     }
-
-
-def update(statement: str, columns: dict[str, str], parameters: list[str]) -> set[int]:
-    """Run an UPDATE of deliveries from a document; return the ids of the rows that it changed."""
-    with connection.cursor() as cursor:
-        cursor.execute(statement.format(rows=listed("r", columns)), parameters)
-        return {row[0] for row in cursor.fetchall()}
 
 
 def fail(delivery: Delivery, error: str) -> int:
@@ -167,42 +184,52 @@ def _why_not_to(reader: Subscriber, *, is_suppressed: bool) -> Delivery.Reason |
 MAY_SETTLE = """
 d.unit = %s AND (d.state IN ('sending', 'unknown') OR d.state IN ('pending', 'retry') AND r.state = 'accepted')
 """
-SETTLE = f"""
+# A document's row holds what it changes; what it leaves out is nothing.
+_SETTLE = f"""
 UPDATE newsletter_delivery AS d
-SET state = r.state, error = r.error, accepted_at = r.accepted_at, next_attempt_at = r.next_attempt_at,
-    provider_message_id = r.provider_message_id, attempt = d.attempt - r.refund,
+SET state = r.state, error = COALESCE(r.error, ''), accepted_at = r.accepted_at, next_attempt_at = r.next_attempt_at,
+    provider_message_id = COALESCE(r.provider_message_id, ''), attempt = d.attempt - COALESCE(r.refund, 0),
     chunk_id = CASE WHEN r.leaves = 1 THEN NULL ELSE d.chunk_id END
 FROM {{rows}}
 WHERE d.id = r.pk AND {MAY_SETTLE}
 RETURNING id
 """  # noqa: S608 - the condition is ours
-# An event was faster than the answer, and knew nothing of the provider's id.
-NAME = """
+SETTLED = {"pk": "bigint", "state": "text", "error": "text", "accepted_at": "timestamptz"}
+SETTLED |= {"next_attempt_at": "timestamptz", "provider_message_id": "text", "refund": "int", "leaves": "int"}
+SETTLE = Statement(_SETTLE, SETTLED)
+_NAME = """
 UPDATE newsletter_delivery AS d SET provider_message_id = r.provider_message_id
 FROM {rows} WHERE d.id = r.pk AND d.unit = %s AND d.provider_message_id = ''
 RETURNING id
 """
+NAME = Statement(_NAME, {"pk": "bigint", "provider_message_id": "text"})
+
+Change = dict[str, object]
 
 
 def settle(unit: Unit) -> Counter[str]:
     """Write down what became of a unit, within the caller's transaction; harmless when done twice."""
-    changes = {change["pk"]: change for change in changed(unit)}
-    columns = {"pk": "bigint", "state": "text", "error": "text", "accepted_at": "timestamptz"}
-    columns |= {"next_attempt_at": "timestamptz", "provider_message_id": "text", "refund": "int", "leaves": "int"}
-    settled = update(SETTLE, columns, [document(changes.values()), unit.name])
-    overtaken = [changes[pk] for pk in changes.keys() - settled if changes[pk]["provider_message_id"]]
-    if overtaken:
-        named = [{"pk": change["pk"], "provider_message_id": change["provider_message_id"]} for change in overtaken]
-        update(NAME, {"pk": "bigint", "provider_message_id": "text"}, [document(named), unit.name])
-    return count(changes.values(), unit.outcomes)
+    changes = changed(unit)
+    with connection.cursor() as cursor:
+        settled = SETTLE.run(cursor, [document(changes), unit.name])
+    name_overtaken(unit, changes, settled)
+    return count(changes, unit.outcomes)
 
 
-def changed(unit: Unit) -> list[dict[str, object]]:
+def name_overtaken(unit: Unit, changes: Iterable[Change], settled: Collection[int]) -> None:
+    """Write the provider's ids where an event was faster than the answer, and knew nothing of them."""
+    named = [change for change in changes if change["pk"] not in settled and change.get("provider_message_id")]
+    if named:
+        with connection.cursor() as cursor:
+            NAME.run(cursor, [document(named), unit.name])
+
+
+def changed(unit: Unit) -> list[Change]:
     """Return the new values of each delivery's row."""
     return [_change(unit, delivery, said) for delivery, said in zip(unit.deliveries, unit.outcomes, strict=True)]
 
 
-def count(changes: Iterable[dict[str, object]], answered: Iterable[Outcome]) -> Counter[str]:
+def count(changes: Iterable[Change], answered: Iterable[Outcome]) -> Counter[str]:
     """Return how many ended how, in the words of ``sending.deliver_chunk``."""
     counts: Counter[str] = Counter()
     for change, outcome in zip(changes, answered, strict=True):
@@ -213,21 +240,16 @@ def count(changes: Iterable[dict[str, object]], answered: Iterable[Outcome]) -> 
     return counts
 
 
-def _change(unit: Unit, delivery: Delivery, outcome: Outcome) -> dict[str, object]:
+def _change(unit: Unit, delivery: Delivery, outcome: Outcome) -> Change:
     """Return the new values of a delivery's row."""
     attempt, error = delivery.attempt + 1, outcome.error[:400]
-    change: dict[str, object] = {
-        "pk": delivery.pk,
-        "state": State.RETRY,
-        "error": error,
-        "accepted_at": None,
-        "next_attempt_at": None,
-        "provider_message_id": "",
-        "refund": 0,
-        "leaves": 0,
-    }
+    change: Change = {"pk": delivery.pk, "state": State.RETRY}
+    if error:
+        change["error"] = error
     if outcome.kind == "accepted":
-        more = {"state": State.ACCEPTED, "accepted_at": unit.at, "provider_message_id": outcome.provider_message_id}
+        more: Change = {"state": State.ACCEPTED, "accepted_at": unit.at}
+        if outcome.provider_message_id:
+            more["provider_message_id"] = outcome.provider_message_id
     elif outcome.kind == "provider_fault":
         # Nobody's attempt: a wrong key must not use up the readers' attempts.
         more = {"refund": 1, "next_attempt_at": unit.at + FAULT_WAIT}

@@ -2,7 +2,6 @@
 
 import datetime as dt
 import functools
-import hashlib
 import hmac
 import secrets
 import zoneinfo
@@ -30,7 +29,7 @@ def hash_address(email: str) -> str:
     It lets us recognise an address that left without keeping it. The key is ADDRESS_HASH_KEY.
     """
     key = settings.ADDRESS_HASH_KEY.encode()
-    return hmac.new(key, normalise_address(email).encode(), hashlib.sha256).hexdigest()
+    return hmac.digest(key, normalise_address(email).encode(), "sha256").hex()
 
 
 def normalise_address(email: str) -> str:

@@ -14,10 +14,11 @@ import datetime as dt, json, threading, time
 from collections import Counter
 from django.db import connection, transaction
 from django.utils import timezone
-from newsletter import control, messages, turns, units
+from newsletter import control, messages, units
 from newsletter.chunks import LEASE
 from newsletter.models import Chunk, Delivery, Edition
 from newsletter.sending import deliver_chunk
+from newsletter.turns import Turns
 from subscribers.emails import Outcome
 from tests.newsletter.carriers import Batches
 
@@ -68,7 +69,7 @@ last = units.Unit("first", [first], [Outcome("accepted")], timezone.now())
 took = []
 with transaction.atomic():
     control.cancel(edition)
-    started = thread(lambda: took.append(len(turns.turn(last, [second], "me", "second", timezone.now())[1])))
+    started = thread(lambda: took.append(len(Turns("me").turn(last, [second], "second", timezone.now())[1])))
     time.sleep(0.5)
     waited = not took
 started.join()

@@ -9,10 +9,11 @@ import pytest
 from django.db import OperationalError, connection
 from django.utils import timezone
 
-from newsletter import turns, units
+from newsletter import units
 from newsletter.chunks import LEASE
 from newsletter.models import Chunk, Delivery, Edition
 from newsletter.sending import deliver_chunk
+from newsletter.turns import Turns
 from newsletter.units import Unit
 from subscribers.emails import Outcome
 from subscribers.models import Subscriber, Suppression, hash_address
@@ -24,6 +25,7 @@ pytestmark = pytest.mark.django_db
 NOW = dt.datetime(2026, 7, 8, 5, 0, tzinfo=dt.UTC)
 ANSWERS = [
     Outcome("accepted"),
+    Outcome("accepted", "provider-7"),
     Outcome("failed", error="550 no"),
     Outcome("unknown", error="broke off"),
     Outcome("retry", error="421", retry_after_s=90),
@@ -71,11 +73,11 @@ def in_both_ways(pair, answer):
     unit, before = Unit("first", [first], [answer], NOW), rows()
     two = units.settle(unit), units.mark([second], "me", "second", NOW), rows()
     put_back(before)
-    one = *turns.turn(unit, [second], "me", "second", NOW), rows()
+    one = *Turns("me").turn(unit, [second], "second", NOW), rows()
     return two, one
 
 
-@pytest.mark.parametrize("answer", ANSWERS, ids=lambda answer: answer.kind)
+@pytest.mark.parametrize("answer", ANSWERS, ids=lambda answer: f"{answer.kind} {answer.provider_message_id}")
 def test_each_answer_is_written_as_by_two_statements(pair, answer):
     two, one = in_both_ways(pair, answer)
 
@@ -95,7 +97,7 @@ def test_who_must_not_go_is_not_marked_and_the_last_is_settled(pair, event):
 
 
 @pytest.mark.parametrize("state", ["unknown", "pending", "accepted", "skipped"])
-@pytest.mark.parametrize("answer", ANSWERS[:3], ids=lambda answer: answer.kind)
+@pytest.mark.parametrize("answer", ANSWERS[:4], ids=lambda answer: f"{answer.kind} {answer.provider_message_id}")
 def test_a_late_answer_settles_what_it_would_by_two_statements(pair, state, answer):
     more: dict[str, Any] = {"skipped": {"reason": "cancelled"}, "accepted": {"accepted_at": NOW - LEASE}}
     changes = more.get(state, {})
@@ -107,13 +109,22 @@ def test_a_late_answer_settles_what_it_would_by_two_statements(pair, state, answ
     assert one == two
 
 
-@pytest.mark.parametrize("answer", ANSWERS, ids=lambda answer: answer.kind)
+def test_an_answer_that_an_event_overtook_names_its_mail(pair):
+    Delivery.objects.filter(pk=pair[0].pk).update(state="delivered")
+
+    two, one = in_both_ways(pair, Outcome("accepted", "provider-7"))
+
+    assert one == two
+    assert (one[2][0]["state"], one[2][0]["provider_message_id"]) == ("delivered", "provider-7")
+
+
+@pytest.mark.parametrize("answer", ANSWERS, ids=lambda answer: f"{answer.kind} {answer.provider_message_id}")
 def test_a_turn_whose_confirmation_was_lost_is_harmless_when_done_again(pair, answer):
     unit = Unit("first", [pair[0]], [answer], NOW)
-    said = turns.turn(unit, [pair[1]], "me", "second", NOW)
+    said = Turns("me").turn(unit, [pair[1]], "second", NOW)
     once = rows()
 
-    assert turns.turn(unit, [pair[1]], "me", "second", NOW) == said
+    assert Turns("me").turn(unit, [pair[1]], "second", NOW) == said
     assert rows() == once
 
 

@@ -16,7 +16,7 @@ from newsletter.units import Unit
 from subscribers.emails import Outcome
 from subscribers.models import Suppression, hash_address
 from tests.factories import make_digest, make_edition, make_paper
-from tests.newsletter.carriers import Batches
+from tests.newsletter.carriers import Batches, Keyed
 
 pytestmark = pytest.mark.django_db
 
@@ -194,6 +194,6 @@ def test_a_commit_that_the_database_breaks_off_is_done_again(edition, monkeypatc
             raise OperationalError(deadlocks.pop())
         return timezone.now()
 
-    assert deliver(deliveries, Batches(1), clock=clock) == Counter(sent=2)
+    assert deliver(deliveries, Keyed(1), clock=clock) == Counter(sent=2)
     assert deadlocks == []
     assert states(deliveries) == ["accepted"] * 2
