@@ -5,8 +5,9 @@ from typing import Any
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
 from django.utils import timezone
-from django.utils.html import format_html_join
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.text import Truncator
 from django.utils.translation import gettext_lazy as _
@@ -76,7 +77,9 @@ class DeliveryAdmin(ReadOnly, admin.ModelAdmin[Delivery]):
         return _without_addresses(request, self.fields or ())
 
     def get_search_fields(self, request: HttpRequest) -> Any:
-        return ["subscriber__email"] if _sees_addresses(request) else []
+        """Search by the ids that stand in a mail's headers and at the provider; by address who may see it."""
+        ids = ["=message_id", "=provider_message_id"]
+        return [*ids, "subscriber__email"] if _sees_addresses(request) else ids
 
     def has_send_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("newsletter.send_edition")
@@ -154,24 +157,40 @@ def _without_addresses(request: HttpRequest, names: Any) -> list[Any]:
 
 @admin.register(Chunk)
 class ChunkAdmin(ReadOnly, admin.ModelAdmin[Chunk]):
-    list_display = ["edition", "number", "owner", "leased_until", "attempts"]
-    list_filter = ["edition__date"]
+    """What one task works on, with whom it is, and how many of its digests are still to be sent."""
+
+    list_display = ["edition", "number", "owner", "leased_until", "attempts", "left"]
+    list_filter = [("owner", admin.EmptyFieldListFilter), "edition__date"]
     list_select_related = ["edition"]
+    ordering = ["-edition", "number"]
+    readonly_fields = ["left"]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Chunk]:
+        return super().get_queryset(request).annotate(left=admin_editions.count("chunk", GOT_IT["not yet"]))
+
+    @admin.display(description=_("left"))
+    def left(self, chunk: Chunk) -> int:
+        return int(chunk.left)  # type: ignore[attr-defined]  # annotated
 
 
 @admin.register(DeliveryEvent)
 class DeliveryEventAdmin(ReadOnly, admin.ModelAdmin[DeliveryEvent]):
     """What providers reported, also about mails that were not ours."""
 
-    list_display = ["occurred_at", "kind", "reason", "provider", "provider_message_id", "is_ours"]
-    list_filter = ["kind", "reason", "provider"]
-    date_hierarchy = "occurred_at"
+    list_display = ["occurred_at", "kind", "reason", "is_permanent", "provider", "about"]
+    list_filter = ["kind", "reason", "is_permanent", "provider"]
+    search_fields = ["=provider_message_id"]
+    ordering = ["-pk"]  # as they came: there are many, and no index by their own time
     show_full_result_count = False
     exclude = ["key", "delivery", "mail"]
+    readonly_fields = ["about"]
 
-    @admin.display(boolean=True, description=_("ours"))
-    def is_ours(self, event: DeliveryEvent) -> bool:
-        return bool(event.delivery_id or event.mail_id)
+    @admin.display(description=_("about"))
+    def about(self, event: DeliveryEvent) -> SafeString | str:
+        if event.delivery_id:
+            address = reverse("admin:newsletter_delivery_change", args=[event.delivery_id])
+            return format_html('<a href="{}">{}</a>', address, _("a digest"))
+        return str(_("a service mail") if event.mail_id else _("no mail of ours"))
 
 
 @admin.register(ProviderState)

@@ -44,14 +44,15 @@ GROUPS = {
 
 def _column(group: str) -> Callable[[Edition], str]:
     @admin.display(description=group)
-    def count(edition: Edition) -> str:
+    def column(edition: Edition) -> str:
         return str(getattr(edition, group))
 
-    return count
+    return column
 
 
-def _count(states: Sequence[State]) -> Coalesce:
-    rows = Delivery.objects.filter(edition=OuterRef("pk"), state__in=states).order_by().values("edition")
+def count(of: str, states: Sequence[State]) -> Coalesce:
+    """Count the deliveries in these states that each row has by its field ``of``: edition or chunk."""
+    rows = Delivery.objects.filter(**{of: OuterRef("pk")}, state__in=states).order_by().values(of)
     return Coalesce(Subquery(rows.annotate(n=Count("pk")).values("n")), 0)
 
 
@@ -82,7 +83,7 @@ class EditionAdmin(ReadOnly, admin.ModelAdmin[Edition]):
 
     change_form_template = "admin/newsletter/with_buttons.html"
 
-    list_display = ["date", "state", "new_count", *map(_column, GROUPS), "closed_at"]
+    list_display = ["date", "state", "new_count", *map(_column, GROUPS)]
     list_filter = ["state"]
     date_hierarchy = "date"
     actions = ["pause", "resume"]
@@ -95,7 +96,11 @@ class EditionAdmin(ReadOnly, admin.ModelAdmin[Edition]):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Edition]:
         """Count by subqueries: a join would count the readers of all editions to show some."""
-        return super().get_queryset(request).annotate(**{group: _count(states) for group, states in GROUPS.items()})
+        return (
+            super()
+            .get_queryset(request)
+            .annotate(**{group: count("edition", states) for group, states in GROUPS.items()})
+        )
 
     def has_send_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("newsletter.send_edition")

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import re
+from typing import Any
 
 import pytest
 from django.contrib import admin
@@ -14,6 +15,7 @@ from newsletter import proofs, tick
 from newsletter.admin_editions import EditionAdmin
 from newsletter.models import Chunk, Delivery, DeliveryEvent, Edition, Proof
 from subscribers.models import Interest
+from tests.conftest import ROOT
 from tests.factories import make_delivery, make_digest, make_edition, make_paper, make_subscriber
 
 pytestmark = pytest.mark.django_db
@@ -77,7 +79,7 @@ def test_the_list_of_editions_counts_their_readers(admin_client, edition):
 
     counts = {name: int(n) for name, n in re.findall(r'class="field-(\w+)[^"]*">(\d+)<', page)}
     assert counts["new_count"] == 3
-    columns = re.search(r'<td class="field-new_count">3</td>(.*?)<td class="field-closed_at', page, re.DOTALL)
+    columns = re.search(r'<td class="field-new_count">3</td>(.*?)</tr>', page, re.DOTALL)
     assert columns is not None
     assert re.findall(r">(\d+)<", columns[1]) == ["2", "0", "1", "0", "0", "1"]
 
@@ -120,6 +122,22 @@ def test_every_readers_outcome_is_one_query(edition, django_assert_num_queries):
     ]
 
 
+def test_the_query_that_the_readme_gives_says_who_did_not_get_it_and_why(edition):
+    got, failed, skipped = make_subscriber(), make_subscriber(), make_subscriber()
+    make_delivery(edition, got, state="delivered")
+    make_delivery(edition, failed, state="failed", error="550 no such user")
+    make_delivery(edition, skipped, state="skipped", reason="no_match")
+    make_delivery(make_edition(edition.date + dt.timedelta(days=1)), skipped, state="skipped", reason="paused")
+    [query] = re.findall(r"```sql\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+
+    with connection.cursor() as cursor:
+        cursor.execute(query)
+        rows = set(cursor.fetchall())
+
+    assert edition.date == dt.date(2026, 7, 1)
+    assert rows == {(failed.email, "failed", "", "550 no such user"), (skipped.email, "skipped", "no_match", "")}
+
+
 def test_an_edition_says_which_errors_are_frequent(admin_client, edition):
     for error in ("421 busy", "550 no such user", "421 busy"):
         make_delivery(edition, state="failed", error=error)
@@ -160,7 +178,39 @@ def test_who_may_not_see_readers_sees_no_address(clerk, edition):
         assert "somebody@" not in page
         assert "s…@example.org" in page
     # Nor is there a search that would say whether an address is among the readers.
-    assert clerk.get("/admin/newsletter/delivery/?q=somebody").text.count("s…@example.org") == 1
+    for words in ("somebody", "somebody@example.org"):
+        assert "s…@example.org" not in clerk.get("/admin/newsletter/delivery/", {"q": words}).text
+
+
+def test_a_digest_is_found_by_the_ids_in_its_headers_and_at_the_provider(clerk, edition):
+    wanted: dict[str, Any] = {"message_id": "<ours@example.org>", "provider_message_id": "theirs-1"}
+    make_digest(edition, make_subscriber(email="wanted@example.org"), **wanted)
+    make_digest(edition, make_subscriber(email="other@example.org"))
+
+    for words in wanted.values():
+        page = clerk.get("/admin/newsletter/delivery/", {"q": words}).text
+        assert re.findall(r"\w…@example.org", page) == ["w…@example.org"]
+
+
+def test_an_event_leads_to_its_digest(admin_client, edition):
+    delivery = make_digest(edition)
+    event(delivery)
+    DeliveryEvent.objects.create(key="theirs", provider="Postmark", kind="bounced", occurred_at=timezone.now())
+
+    page = admin_client.get("/admin/newsletter/deliveryevent/").text
+
+    assert f'<a href="/admin/newsletter/delivery/{delivery.pk}/change/">a digest</a>' in page
+    assert page.count("no mail of ours") == 1
+
+
+def test_a_chunk_says_how_many_are_left(admin_client, edition):
+    first = make_digest(edition)
+    for state in ("retry", "sending", "failed"):
+        make_digest(edition, state=state, chunk=first.chunk, error="421")
+
+    page = admin_client.get("/admin/newsletter/chunk/").text
+
+    assert re.findall(r'field-left">(\d+)<', page) == ["3"]
 
 
 @pytest.mark.parametrize("name", LISTS)
