@@ -33,10 +33,12 @@ def main(size: str) -> None:
 
     def joined(_: int) -> None:
         # What an earlier round made is made again: an edition's first mail pays for its cards.
-        for made in (bodies._card, bodies._line, bodies._frame, bodies._open_line):
-            made.cache_clear()
+        for made in vars(bodies).values():
+            if hasattr(made, "cache_clear"):
+                made.cache_clear()
         for digest in digests:
-            bodies.bodies(digest, of.version)
+            for body in bodies.bodies(digest, of.version):
+                str(body)
 
     def whole(number: int) -> None:
         for digest in digests[number::10]:
