@@ -30,6 +30,7 @@ BENCHMARKS = {
     "readers": ("postgresql",),
     "taste": ("",),
     "chunk": ("postgresql",),
+    "million": ("postgresql",),
 }
 
 
