@@ -79,8 +79,9 @@ class Book:
 
     @cached_property
     def shared_editions(self) -> list[int]:
-        """The editions that hold one of the candidates: only there can a reader have been sent one before."""
-        shared = EditionPaper.objects.filter(paper__in=[row.paper_id for row in self.rows])
+        """The editions before that hold one of the candidates: only there can a reader have been sent one."""
+        before = EditionPaper.objects.filter(edition__date__lt=self.edition.date)
+        shared = before.filter(paper__in=[row.paper_id for row in self.rows])
         return list(shared.order_by().values_list("edition_id", flat=True).distinct())
 
     def read(self, papers: Collection[int]) -> None:

@@ -13,7 +13,7 @@ from django.db.models import Exists, OuterRef, Q
 from newsletter import editions, garbage, schedule, units, warm_up
 from newsletter.chunks import CHUNK_SIZE, add_chunk, lock
 from newsletter.contents import Book, Content, contents
-from newsletter.due import due_readers, history, schedule_of
+from newsletter.due import due_readers, history, schedule_of, unnamed
 from newsletter.models import Delivery, DeliveryPicks, Edition
 from newsletter.schedule import ClosedEdition, Due
 from papers import bulk
@@ -182,10 +182,8 @@ def _still_wanted(edition: Edition, ids: Collection[int]) -> set[int]:
     Locked, so that nobody is erased before their row is written.
     """
     readers = Subscriber.objects.active().filter(pk__in=bulk.among(ids)).select_for_update(no_key=True)
-    known = Delivery.objects.filter(edition=edition, subscriber__in=bulk.among(ids)).values_list(
-        "subscriber", flat=True
-    )
-    return set(readers.values_list("pk", flat=True)) - set(known)
+    known = Delivery.objects.filter(edition=unnamed(edition), subscriber__in=bulk.among(ids)).order_by()
+    return set(readers.values_list("pk", flat=True)) - set(known.values_list("subscriber", flat=True))
 
 
 def _picks(content: Content, *, is_first: bool) -> dict[str, object]:
