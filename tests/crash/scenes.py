@@ -274,6 +274,10 @@ def _outlast_the_lease(scene: Scene) -> None:
     scene.machine.until(lambda: scene.is_over() or time.monotonic() > ends, "the end of a lease")
 
 
+DEATHS = {kill_a_child, kill_the_worker, kill_before_the_call, kill_after_the_call}
+FREEZES = {freeze_a_child, freeze_the_worker, freeze_before_the_call, freeze_after_the_call}
+
+
 # Servers that fail ------------------------------------------------------------------------------
 
 

@@ -5,10 +5,19 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.crash import servers
-from tests.crash.matrix import SHORT, play_all, problems, table
+from tests.crash import scenes, servers
+from tests.crash.matrix import LONG, SHORT, play_all, problems, table
 
 SEED = 20261120
+
+
+def test_the_long_form_has_a_death_and_a_freeze_of_each_kind_and_enough_of_them():
+    played = [(setup, act) for setup, acts in LONG for act in acts]
+    steps = [step for _, act in played for step in act.steps]
+
+    assert {*steps} >= scenes.DEATHS | scenes.FREEZES
+    assert sum(step in scenes.DEATHS for step in steps) >= 50
+    assert sum(setup.mails for setup, _ in played) >= 4000
 
 
 @pytest.mark.services

@@ -12,6 +12,7 @@ from newsletter.chunks import LEASE, sweep
 from newsletter.lines import Line
 from newsletter.models import Chunk, Delivery, Edition
 from newsletter.permits import Permit
+from newsletter.repeats import resend_unknown
 from newsletter.sending import deliver_chunk
 from subscribers.emails import HandOver, Outcome
 from subscribers.models import Suppression, hash_address
@@ -294,6 +295,24 @@ def test_a_worker_taken_for_dead_still_settles_its_own_attempt(edition):
 
     assert state_of(delivery) == "accepted"
     assert delivery.provider_message_id == "late-1"
+
+
+@pytest.mark.parametrize("late", [Outcome("retry", error="429"), Outcome("failed", error="550")])
+def test_a_late_answer_says_nothing_of_the_attempt_that_came_after_its_own(edition, late):
+    delivery = make_digest(edition)
+
+    def be_late(_message) -> Outcome:
+        now = timezone.now() + LEASE + dt.timedelta(seconds=1)
+        sweep(now)
+        resend_unknown(Delivery.objects.all())
+        for chunk_id in sweep(now):
+            answers = Answers(Outcome("unknown", error="reset"))
+            deliver_chunk(chunk_id, now, carriers=[OneByOne(answers)], clock=lambda: now)
+        return late
+
+    send(delivery, hand_over=be_late)
+
+    assert (state_of(delivery), delivery.error, delivery.attempt) == ("unknown", "reset", 2)
 
 
 def test_a_worker_that_lost_its_lease_sends_nothing_more(edition):
