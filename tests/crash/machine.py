@@ -289,7 +289,8 @@ class Machine:
     def rows(self, addresses: Sequence[str]) -> list[Row]:
         found = self.sql(
             "SELECT s.email, d.state, d.reason, d.error, d.unit, split_part(trim('<>' from d.message_id), '@', 1),"
-            " d.provider_message_id FROM newsletter_delivery d JOIN subscribers_subscriber s ON s.id = d.subscriber_id"
+            " d.provider_message_id, coalesce(d.sending_at > s.unsubscribed_at + interval '0.5 s', false)"
+            " FROM newsletter_delivery d JOIN subscribers_subscriber s ON s.id = d.subscriber_id"
             " WHERE s.email = ANY(%s)",
             list(addresses),
         )

@@ -20,7 +20,7 @@ LAST_WORDS = ("complained", "bounced", "delivered")
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A delivery as the database tells it."""
+    """A delivery as the database tells it; ``is_after_leaving`` where its last call began when the reader had left."""
 
     address: str
     state: str
@@ -29,6 +29,7 @@ class Row:
     unit: str = ""
     opaque_id: str = ""
     provider_message_id: str = ""
+    is_after_leaving: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +149,8 @@ def _row(row: Row, mails: Sequence[Handed], left: Collection[str]) -> Iterable[s
         yield f"failed, and the sink never refused the mail: {row.error}"
     if row.state == "skipped" and row.address not in left:
         yield f"is skipped as {row.reason}, and never left"
+    if row.is_after_leaving:
+        yield "was sent to after they left"
     if any(mail.opaque_id != row.opaque_id for mail in stored):
         yield "got a mail with another id than its row's"
     if row.provider_message_id and row.provider_message_id not in {mail.provider_message_id for mail in mails}:

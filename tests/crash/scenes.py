@@ -388,7 +388,8 @@ def plan_and_sweep_at_once(scene: Scene) -> None:
 def let_readers_leave(scene: Scene) -> None:
     left = scene.machine.sql(
         "UPDATE subscribers_subscriber SET state = 'unsubscribed', unsubscribed_at = now() WHERE id IN"
-        " (SELECT subscriber_id FROM newsletter_delivery WHERE state = 'pending' ORDER BY id DESC LIMIT 2)"
+        " (SELECT s.id FROM subscribers_subscriber s JOIN newsletter_delivery d ON d.subscriber_id = s.id"
+        " WHERE s.state = 'active' AND d.state = 'pending' ORDER BY d.id DESC LIMIT 2)"
         " RETURNING email"
     )
     scene.left += [address for (address,) in left]

@@ -46,6 +46,7 @@ def test_a_mail_for_everybody_is_no_problem():
             RESEND,
             "1 units went twice after 0 deaths",
         ),
+        ([sent(is_after_leaving=True)], [mail()], HOLD, f"{A} was sent to after they left"),
         ([sent(state="unknown", error="")], [mail()], KILLED, f"{A} is unknown without an error"),
         (
             [sent()],

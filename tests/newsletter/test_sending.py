@@ -301,7 +301,7 @@ def test_a_worker_taken_for_dead_still_settles_its_own_attempt(edition):
 def test_a_late_answer_says_nothing_of_the_attempt_that_came_after_its_own(edition, late):
     delivery = make_digest(edition)
 
-    def be_late(_message) -> Outcome:
+    def be_late(_message):
         now = timezone.now() + LEASE + dt.timedelta(seconds=1)
         sweep(now)
         resend_unknown(Delivery.objects.all())
