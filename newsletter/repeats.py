@@ -76,7 +76,10 @@ def resendable(rows: QuerySet[Delivery]) -> QuerySet[Delivery]:
     newer = Edition.objects.filter(closed_at__isnull=False, date__gt=OuterRef("date"))
     edition = Edition.objects.filter(pk=OuterRef("edition_id"), state__in=[*SENDABLE, Edition.State.PAUSED])
     keyed = UnitKey.objects.filter(name=OuterRef("unit"))
-    unknown = Delivery.objects.filter(pk__in=rows.order_by().values("pk"), state=State.UNKNOWN)
+    # The state twice: within, where an edition or a chunk has an index with it; without, where it is written.
+    unknown = Delivery.objects.filter(
+        pk__in=rows.filter(state=State.UNKNOWN).order_by().values("pk"), state=State.UNKNOWN
+    )
     return unknown.filter(Exists(edition.filter(~Exists(newer))), ~Exists(keyed))
 
 
