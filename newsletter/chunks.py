@@ -21,6 +21,11 @@ DEATHS = 3  # of its workers, one after the other, until a chunk is taken apart
 Clock = Callable[[], dt.datetime]
 
 
+def utc_now() -> dt.datetime:
+    """Return what Django's ``timezone.now`` does, which looks at a setting first: a mail by SMTP asks six times."""
+    return dt.datetime.now(dt.UTC)
+
+
 class Lease:
     """A worker's hold on a chunk, under a name of its own, until a time that it may put off."""
 

@@ -13,10 +13,8 @@ from collections import Counter, deque
 from collections.abc import Callable, Collection, Sequence
 from contextlib import ExitStack
 
-from django.utils import timezone
-
 from newsletter import garbage, lines, loading, messages, rendering, repeats, units
-from newsletter.chunks import LEASE, Clock, Lease
+from newsletter.chunks import LEASE, Clock, Lease, utc_now
 from newsletter.ledger import Done, Ledger
 from newsletter.lines import Carrier, Line
 from newsletter.models import Delivery, Edition, UnitKey
@@ -43,7 +41,7 @@ def deliver_chunk(  # noqa: PLR0913 - a chunk, and what stands for the world aro
     now: dt.datetime,
     *,
     carriers: Sequence[Carrier] = (),
-    clock: Clock = timezone.now,
+    clock: Clock = utc_now,
     should_stop: Callable[[], bool] = lambda: False,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Counter[str]:

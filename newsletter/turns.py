@@ -54,13 +54,15 @@ class Turns:
         """Do what ``units.settle`` and ``units.mark`` do, and return what they return; harmless when done twice."""
         changes = units.changed(unit)
         rows = [*changes, *(units.going(delivery) | GOES for delivery in deliveries)]
-        at = str(connection.ops.adapt_datetimefield_value(now))
-        written = TURN.run(self._open(), [name, name, at, document(rows), name, self.owner, unit.name])
+        cursor = self._open()
+        at = str(cursor.db.ops.adapt_datetimefield_value(now))
+        written = TURN.run(cursor, [name, name, at, document(rows), name, self.owner, unit.name])
         units.name_overtaken(unit, changes, written)
         return units.count(changes, unit.outcomes), written & {delivery.pk for delivery in deliveries}
 
     def _open(self) -> CursorWrapper:
         """Return the cursor, or another where the connection is another since."""
-        if self._cursor is None or self._cursor.connection is not connection.connection:
-            self._cursor = connection.cursor()
-        return self._cursor
+        cursor = self._cursor
+        if cursor is None or cursor.cursor.connection is not cursor.db.connection:
+            cursor = self._cursor = connection.cursor()
+        return cursor

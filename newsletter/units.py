@@ -80,7 +80,7 @@ class Statement:
 
     def run(self, cursor: CursorWrapper, parameters: Sequence[str]) -> set[int]:
         """Return the ids of the rows that it changed."""
-        cursor.execute(_written(self, connection.vendor), parameters)
+        cursor.execute(_written(self, cursor.db.vendor), parameters)
         return {row[0] for row in cursor.fetchall()}
 
 
