@@ -2,7 +2,8 @@
 
 The templates are the one source of the markup. Each is rendered once for all readers: a paper's
 card for each language and version of the templates, a line of evidence and the frame around the
-cards for each shape they take. A reader's mail is their parts, joined.
+cards for each shape they take. What is made of them, line by line, is kept by the strings that went
+into it, which many readers share; a reader's mail is a list of such pieces and two tokens.
 """
 
 import datetime as dt
@@ -205,8 +206,10 @@ def _open_line(marks: tuple[bool, ...], look: Look) -> tuple[Open, Open]:
     """Return a line's text and HTML up to its link, with slots for the interest, the place and each segment."""
     segments = [{"text": slots.slot(number), "is_marked": mark} for number, mark in enumerate(marks, start=2)]
     said = {"interest": slots.slot(0), "place": slots.slot(1), "segments": segments}
-    text, html = _why({**NOTHING, **said}, HOLE, look)
-    return Open(text.split(HOLE)[0]), Open(html.split(HOLE)[0])
+    (text, text_after), (html, html_after) = [kind.split(HOLE) for kind in _why({**NOTHING, **said}, HOLE, look)]
+    if MARK in text_after + html_after:
+        raise ValueError("emails/_why: what a line says stands before its link")
+    return Open(text), Open(html)
 
 
 @functools.lru_cache(maxsize=128)

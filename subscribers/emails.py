@@ -81,7 +81,7 @@ def compose(  # noqa: PLR0913 - a mail has that many parts, and each is named at
 ) -> PreparedMessage:
     """Return a mail to one reader, with every header that mailbox providers ask for.
 
-    The shared pieces of a ``Body`` are encoded already.
+    The shared pieces of a ``Body`` are made already.
     ``to`` is the address if it is not the reader's own.
     ``opaque_id`` comes back in the provider's events; ``stream`` is what its complaints are counted
     by, a word that says nothing about the reader. ``date`` is the Date header, now if None.
@@ -92,7 +92,7 @@ def compose(  # noqa: PLR0913 - a mail has that many parts, and each is named at
         # A provider would show all of several recipients to each of them.
         raise ValueError(f"subscriber {subscriber.pk} has no single address")
     headers = {
-        "Date": _date((date or timezone.now()).replace(microsecond=0)),
+        "Date": _date(int((date or timezone.now()).timestamp())),
         "Message-ID": message_id,
         "List-Id": list_id(),
         "Auto-Submitted": "auto-generated",
@@ -117,7 +117,9 @@ def compose(  # noqa: PLR0913 - a mail has that many parts, and each is named at
 
 
 # The mails of a chunk were planned within some seconds.
-_date = functools.lru_cache(maxsize=256)(format_datetime)
+@functools.lru_cache(maxsize=256)
+def _date(timestamp: int) -> str:
+    return format_datetime(dt.datetime.fromtimestamp(timestamp, dt.UTC))
 
 
 def render(template_base: str, context: Mapping[str, object]) -> tuple[str, str]:

@@ -253,6 +253,37 @@ def test_the_message_is_what_mailbox_providers_require(fields):
     assert check_message(received(delivery), URL) == []
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("SITE_NAME", "The Other Name"),
+        ("POSTAL_ADDRESS", "1 Other Street"),
+        ("PUBLIC_URL", "https://other.example"),
+        ("TRACK_OPENS", "open.gif"),
+        ("TRACK_CLICKS", "/to/2"),
+    ],
+)
+def test_a_setting_that_changes_shows_in_the_next_mail(settings, name, value):
+    delivery = make(make_paper(arxiv_id="2607.00001"), matched=1)
+    before = str(messages.message(delivery).alternatives[0][0])
+    setattr(settings, name, True if name.startswith("TRACK") else value)
+
+    assert value not in before
+    assert value in str(messages.message(delivery).alternatives[0][0])
+
+
+def test_two_readers_share_a_line_of_evidence_but_not_its_link():
+    delivery = make(make_paper(), make_paper(), matched=2)
+    first, second = delivery.picks.details[0]["why"][0], {**delivery.picks.details[0]["why"][0], "interest": "laundry"}
+    links = []
+    for order in ([first], [second, first]):
+        delivery.picks.details[0]["why"], delivery.picks.details[1]["why"] = order, []
+        page = str(messages.message(delivery).alternatives[0][0])
+        links.append(re.findall(r'>(robots|laundry)</span>.*?/mute/(\d+)"', page))
+
+    assert links == [[("robots", "1")], [("laundry", "1"), ("robots", "2")]]
+
+
 def test_hostile_text_stays_text():
     message = messages.message(make(make_paper(**HOSTILE), matched=1))
     html = str(message.alternatives[0][0])

@@ -6,6 +6,8 @@ from email import policy
 from typing import Any
 
 import pytest
+from django.core.mail import BadHeaderError
+from django.core.mail.message import SafeMIMEText
 
 from newsletter.settings import LONGEST_UNSUBSCRIBE
 from subscribers import emails
@@ -87,6 +89,26 @@ def test_no_subject_breaks_the_head(subject):
     assert check_message(received(make_message(subject=subject)), URL) == []
 
 
+@pytest.mark.parametrize("name", ["Subject", "To", "Message-ID"])
+@pytest.mark.parametrize("value", ["plain", "a\tb", "Zoë <z@example.org>", "long words " * 30, "=?utf-8?q?x?=", "\x1b"])
+def test_a_header_is_written_as_django_writes_it(name, value):
+    expected = SafeMIMEText("", _charset="utf-8")
+    expected[name] = value
+    message = make_message()
+    message.subject, message.extra_headers[name] = "", value
+
+    assert f"\r\n{name}: {expected[name]}\r\n".replace("\n ", "\r\n ").encode() in message.as_bytes()
+
+
+@pytest.mark.parametrize("value", ["a\r\nBcc: victim@example.org", "a\nb", "a\rb", "é\nb"])
+def test_no_header_opens_another_one(value):
+    message = make_message()
+    message.extra_headers["X-Own"] = value
+
+    with pytest.raises(BadHeaderError):
+        message.as_bytes()
+
+
 def test_a_long_subject_in_another_script_is_folded_below_998_octets():
     message = make_message(subject="Ü" * 300)
 
@@ -99,6 +121,12 @@ def test_the_message_id_is_the_one_given_and_the_date_too():
 
     assert parsed["Message-ID"] == "<abc@papers.example.org>"
     assert parsed["Date"] == "Wed, 01 Jul 2026 07:00:00 +0000"
+
+
+def test_the_same_moment_is_the_same_date_in_every_zone():
+    there = dt.datetime(2026, 7, 1, 9, tzinfo=dt.timezone(dt.timedelta(hours=2)))
+
+    assert make_message(date=there).extra_headers["Date"] == "Wed, 01 Jul 2026 07:00:00 +0000"
 
 
 def test_the_opaque_id_comes_back_in_the_providers_events():
