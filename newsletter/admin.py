@@ -55,7 +55,7 @@ class DeliveryEventInline(ReadOnly, admin.TabularInline[DeliveryEvent, Delivery]
 class DeliveryAdmin(ReadOnly, admin.ModelAdmin[Delivery]):
     """What became of each reader's digest. Its token is shown to nobody: it opens the reader's preferences."""
 
-    list_display = ["edition", "reader", "state", "reason", "local_date", "attempt", "accepted_at", "short_error"]
+    list_display = ["edition", "reader", "state", "reason", "short_error", "accepted_at", "attempt"]
     list_filter = [GotItFilter, "state", "reason", "edition__date"]
     change_form_template = "admin/newsletter/with_buttons.html"
     actions = ["send_again"]

@@ -29,6 +29,10 @@ SCHEMES = ("light", "dark")
 WIDTHS = (375, 700)
 README_HEIGHT = 1100
 PATIENCE_S = 30.0
+OPERATOR = """
+from django.contrib.auth.models import User
+User.objects.create_superuser("operator", "operator@example.org", "operator")
+"""
 
 
 class Site:
@@ -169,6 +173,20 @@ def shoot_steering(page: Page, mail_url: str, paper: str) -> None:
     shoot(page, "page-sent-digests")
 
 
+def shoot_desk(page: Page, site: Site) -> None:
+    """Take pictures of the operator's page of an edition, and of what it asks before it is cancelled."""
+    site.manage("shell", "-c", OPERATOR)
+    page.goto(f"{site.url}/admin/newsletter/edition/")
+    page.fill("#id_username", "operator")
+    page.fill("#id_password", "operator")
+    page.click("input[type=submit]")
+    page.click("th.field-date a")
+    shoot(page, "desk-edition")
+    page.click("button[value=cancel]")
+    shoot(page, "desk-sure")
+    shoot_at(page, f"{site.url}/admin/newsletter/delivery/", "desk-deliveries")
+
+
 def arxiv_id(digest: EmailMessage) -> str:
     """Return the id of the first paper of a digest."""
     found = re.search(r"/(?:abs|paper)/(\S+)", body(digest, "plain"))
@@ -199,6 +217,7 @@ def main() -> None:
         with browser_page() as page:
             shoot_mails(page, Path(folder))
             shoot_pages(page, site)
+            shoot_desk(page, site)
         if arguments.readme:
             renew_readme_picture(site)
     print(f"{len(list(SHOTS.iterdir()))} pictures in var/shots/")  # noqa: T201
