@@ -83,6 +83,17 @@ to = Counter(address for carrier in carriers for call in carrier.calls for addre
 print(json.dumps({"mailed": len(to), "most": max(to.values()),
                   "states": Counter(Delivery.objects.values_list("state", flat=True))}))
 """
+PERMITS = """
+from newsletter.permits import Limits, Permits
+took = []
+def take():
+    permits = Permits("test", Limits(per_second=1000, per_day=150), lambda: dt.datetime(2026, 7, 8, 8, tzinfo=dt.UTC))
+    took.extend(permits.take(1, 60) for _ in range(30))
+for started in [thread(take) for _ in range(6)]:
+    started.join()
+places = sorted(round(1000 * permit.wait_s) for permit in took if permit.count)
+print(json.dumps({"given": len(places), "places": len(set(places)), "last": places[-1]}))
+"""
 
 
 @pytest.fixture
@@ -117,3 +128,7 @@ def test_a_turn_that_waited_for_a_cancellation_settles_the_last_unit_alone(insta
 
 def test_workers_with_the_same_chunk_mail_each_reader_once(instance):
     assert tell(instance, WORKERS) == {"mailed": 40, "most": 1, "states": {"accepted": 40}}
+
+
+def test_many_workers_share_a_providers_second_and_its_day_without_redis(instance):
+    assert tell(instance, PERMITS) == {"given": 150, "places": 150, "last": 149}
