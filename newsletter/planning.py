@@ -3,7 +3,7 @@
 import datetime as dt
 import logging
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
@@ -41,7 +41,9 @@ class Planned:
     skipped: Counter[str] = field(default_factory=Counter)
 
 
-def plan(edition: Edition, now: dt.datetime, *, is_full: bool = True) -> Planned:
+def plan(
+    edition: Edition, now: dt.datetime, *, is_full: bool = True, note: Callable[[int], object] = lambda _: None
+) -> Planned:
     """Write a row for every active reader who is due at ``now``, with the picks of those who get a mail.
 
     Any number of planners may run at once, and any of them may end anywhere: rows are written under
@@ -50,6 +52,7 @@ def plan(edition: Edition, now: dt.datetime, *, is_full: bool = True) -> Planned
 
     Unless ``is_full``, most of the calls look only at those whose hour came since the last call. A
     reader who is due for another reason, as one who changed their hour, waits ``FULL_EVERY`` at most.
+    ``note`` is told the id of each chunk as soon as its rows are committed, so that others can begin to send.
     """
     planned = Planned()
     if editions.closed().filter(date__gt=edition.date).exists():
@@ -62,7 +65,9 @@ def plan(edition: Edition, now: dt.datetime, *, is_full: bool = True) -> Planned
         warming = warming or warm_up.of(edition)
         # Each search would walk through the whole index, and took half of a chunk's time.
         with garbage.uncollected():
-            _write(book, batch, warming, planned)
+            chunk_id = _write(book, batch, warming, planned)
+        if chunk_id:
+            note(chunk_id)
     not_later = Q(planned_until=None) | Q(planned_until__lt=now)
     Edition.objects.filter(not_later, pk=edition.pk).update(planned_until=now)
     return planned
@@ -113,8 +118,10 @@ def draft(edition: Edition, reader: Subscriber, now: dt.datetime) -> Delivery:
 # Rows -------------------------------------------------------------------------------------------
 
 
-def _write(book: Book, batch: Sequence[tuple[Subscriber, Due]], warming: warm_up.WarmUp, planned: Planned) -> None:
-    """Write the rows of a batch, at most a chunk, in one transaction."""
+def _write(
+    book: Book, batch: Sequence[tuple[Subscriber, Due]], warming: warm_up.WarmUp, planned: Planned
+) -> int | None:
+    """Write the rows of a batch, at most a chunk, in one transaction; return the chunk's id, None if it is empty."""
     admitted = warming.admitted([reader for reader, _ in batch])
     chosen = contents(book, [(reader, due) for reader, due in batch if reader.pk in admitted])
     with transaction.atomic():
@@ -123,11 +130,13 @@ def _write(book: Book, batch: Sequence[tuple[Subscriber, Due]], warming: warm_up
         content = _within({pk: chosen.get(pk, LEFT_OUT) for pk in wanted}, warming.room())
         rows = {reader.pk: _row(due, content[reader.pk]) for reader, due in batch if reader.pk in wanted}
         firsts = {reader.pk for reader, due in batch if due.is_first}
-        _insert(book.edition, rows, {pk: _picks(content[pk], is_first=pk in firsts) for pk in rows}, planned)
+        chunk_id = _insert(book.edition, rows, {pk: _picks(content[pk], is_first=pk in firsts) for pk in rows})
+    planned.chunk_ids += [chunk_id] if chunk_id else []
     states = Counter(str(row["state"]) for row in rows.values())
     planned.pending += states[State.PENDING]
     planned.failed += states[State.FAILED]
     planned.skipped.update(str(row["reason"]) for row in rows.values() if row["reason"])
+    return chunk_id
 
 
 def _within(content: Mapping[int, Content], room: int | None) -> Mapping[int, Content]:
@@ -139,18 +148,17 @@ def _within(content: Mapping[int, Content], room: int | None) -> Mapping[int, Co
 
 
 def _insert(
-    edition: Edition,
-    rows: Mapping[int, Mapping[str, object]],
-    picks: Mapping[int, Mapping[str, object]],
-    planned: Planned,
-) -> None:
-    """Insert the rows of a batch, {reader's id: row}, with a chunk and ``picks`` for those that are to be sent."""
+    edition: Edition, rows: Mapping[int, Mapping[str, object]], picks: Mapping[int, Mapping[str, object]]
+) -> int | None:
+    """Insert the rows of a batch, {reader's id: row}, with ``picks`` for those that are to be sent.
+
+    Return the id of the chunk that these are in.
+    """
     to_send = {pk for pk, row in rows.items() if row["state"] == State.PENDING}
     chunk_id = None
     if to_send:
         chunk_id = add_chunk(edition.pk).pk
         Edition.objects.filter(pk=edition.pk, state=Edition.State.CLOSED).update(state=Edition.State.SENDING)
-        planned.chunk_ids.append(chunk_id)
     values = [
         {
             **row,
@@ -164,6 +172,7 @@ def _insert(
     ids = {pk: id_ for id_, pk in bulk.insert(Delivery, values, returning=["id", "subscriber_id"])}
     chosen = [{**picks[pk], "delivery": ids[pk]} for pk in to_send]
     bulk.insert(DeliveryPicks, chosen, returning=["delivery_id"])
+    return chunk_id
 
 
 def _row(due: Due, content: Content) -> dict[str, object]:

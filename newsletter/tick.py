@@ -197,10 +197,18 @@ def send_edition(
             report = _report(edition, plan(edition, now), Counter())
             transaction.set_rollback(True)
         return report
+    if queue:
+        # The workers begin while others are planned; what they do not get to, the sweeper notes again.
+        planned = plan(edition, now, is_full=is_full, note=_first(NOTES, queue))
+        return _report(edition, planned, Counter())
     planned = plan(edition, now, is_full=is_full)
-    # Here, all that is to be sent; by the queue what was just planned, the rest is the sweeper's to note.
-    chunk_ids = planned.chunk_ids if queue else chunks.sweep(timezone.now())
-    return _report(edition, planned, _send_chunks(chunk_ids, queue))
+    return _report(edition, planned, _send_chunks(chunks.sweep(timezone.now()), None))
+
+
+def _first(number: int, queue: Queue) -> Queue:
+    """Return a queue that takes so many chunks, and no more."""
+    left = iter(range(number))
+    return lambda chunk_id: queue(chunk_id) if next(left, None) is not None else None
 
 
 def _send_chunks(chunk_ids: Iterable[int], queue: Queue | None) -> Counter[str]:

@@ -3,12 +3,13 @@
 import datetime as dt
 import random
 import resource
-import statistics
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import django
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 READERS = {"small": 1_500, "full": 1_000_000}
 CHOSEN = {"small": 100, "full": 20_000}
 INTERESTS, FOLLOWED, LOOPED = 500, 2, 100
-PARTS = 2 * ROUNDS + 1
+PARTS = ROUNDS
 DATE = dt.date(2026, 7, 8)
 LONG_AGO = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 NOW = dt.datetime.combine(DATE, dt.time(12), tzinfo=dt.UTC)
@@ -60,8 +61,9 @@ class PlanningFigure:
     """Rates of one planner on one core and ``peak_mib`` of its process.
 
     ``rows_per_second``: who is due, rows and picks, with what each digest holds given. The choosing is
-    a benchmark of its own and is part of ``whole_per_second``, over fewer readers. The two looks are
-    among readers who all have their rows.
+    a benchmark of its own and is part of ``whole_per_second``, over fewer readers. ``cpu_us`` and
+    ``database_us`` are the processor time of a row, ours and PostgreSQL's, whatever else the machine does; the
+    latter is 0 where its process cannot be seen. The two looks are among readers who all have their rows.
     """
 
     name: str
@@ -72,6 +74,8 @@ class PlanningFigure:
     rows_per_second: float
     peer_rows_per_second: float
     whole_per_second: float
+    cpu_us: float
+    database_us: float
     peak_mib: float
     full_look_in_vain_seconds: float
     minutes_look_in_vain_seconds: float
@@ -163,9 +167,30 @@ def look(*, is_full: bool) -> float:
     return time.perf_counter() - started
 
 
-def rate(work: Callable[[], int]) -> float:
-    started = time.perf_counter()
-    return work() / (time.perf_counter() - started)
+def database_cpu_s() -> float:
+    """Return the processor time of the process that serves us, 0 where it is on another machine."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        (pid,) = cursor.fetchone()
+    with suppress(OSError):
+        return int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) / 1e9
+    return 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """Rows a second, and the microseconds of processor time of a row: ours, the database's."""
+
+    rate: float
+    cpu_us: float
+    database_us: float
+
+
+def measured(work: Callable[[], int]) -> Round:
+    clock, ours, theirs = time.perf_counter(), time.process_time(), database_cpu_s()
+    rows = work()
+    spent = time.process_time() - ours, database_cpu_s() - theirs
+    return Round(rows / (time.perf_counter() - clock), *(1e6 * seconds / rows for seconds in spent))
 
 
 def main(size: str) -> None:
@@ -179,16 +204,16 @@ def main(size: str) -> None:
     edition = newest_closed()
     assert edition is not None
     wake(PARTS - 1, at_most=CHOSEN[size])
-    whole = rate(lambda: planning.plan(edition, NOW).pending)
+    whole = measured(lambda: planning.plan(edition, NOW).pending)
     given = Given(list(edition.papers.values_list("paper", flat=True)[:10]))
     setattr(planning, "contents", given)  # noqa: B010 - what is given is not measured
     ours, loops = [], []
     for number in range(ROUNDS):
         # Waking the readers of a round is not what is measured.
-        wake(2 * number)
-        ours.append(rate(lambda: planning.plan(edition, NOW).pending))
-        wake(2 * number + 1)
-        loops.append(rate(lambda: plan_one_by_one(given.content)))
+        wake(number)
+        loops.append(measured(lambda: plan_one_by_one(given.content)))
+        ours.append(measured(lambda: planning.plan(edition, NOW).pending))
+    middle, peers = (sorted(rounds, key=lambda each: each.rate)[ROUNDS // 2] for rounds in (ours, loops))
     peak_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with connection.cursor() as cursor:
         cursor.execute("UPDATE subscribers_subscriber SET state = 'active'")
@@ -199,10 +224,12 @@ def main(size: str) -> None:
             size=f"{READERS[size]} readers, two of {INTERESTS} interests each",
             peer="create two rows, reader by reader",
             peer_version="same code",
-            ratio=statistics.median(ours) / statistics.median(loops),
-            rows_per_second=statistics.median(ours),
-            peer_rows_per_second=statistics.median(loops),
-            whole_per_second=whole,
+            ratio=middle.rate / peers.rate,
+            rows_per_second=middle.rate,
+            peer_rows_per_second=peers.rate,
+            whole_per_second=whole.rate,
+            cpu_us=middle.cpu_us,
+            database_us=middle.database_us,
             peak_mib=peak_kib / 1024,
             full_look_in_vain_seconds=look(is_full=True),
             minutes_look_in_vain_seconds=look(is_full=False),

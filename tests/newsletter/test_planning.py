@@ -472,3 +472,16 @@ def test_readers_come_in_chunks(monkeypatch):
     assert planned.pending == 5
     assert sorted(chunk.deliveries.count() for chunk in edition.chunks.all()) == [1, 2, 2]
     assert sorted(edition.chunks.values_list("number", flat=True)) == [1, 2, 3]
+
+
+def test_a_chunk_is_noted_as_soon_as_it_is_planned(monkeypatch):
+    monkeypatch.setattr("newsletter.planning.CHUNK_SIZE", 2)
+    for _ in range(5):
+        make_subscriber()
+    edition = edition_of("Robots")
+    planned_by_then = []
+
+    planned = plan(edition, SEVEN, note=lambda _chunk_id: planned_by_then.append(edition.deliveries.count()))
+
+    assert planned_by_then == [2, 4, 5]
+    assert len(planned.chunk_ids) == 3
