@@ -12,6 +12,9 @@ from django.urls import URLPattern
 from django.utils.crypto import constant_time_compare
 from django.views.decorators.http import require_http_methods
 
+# Some providers post thousands of reports at once, which is more than Django takes from a form.
+LONGEST = 32 * 2**20  # bytes
+
 View = Callable[..., HttpResponse]
 
 
@@ -30,6 +33,9 @@ def with_the_secret(view: View) -> View:
         if not _knows_the_secret(request):
             # Amazon sends the password only when it was asked for it.
             return HttpResponse(status=401, headers={"WWW-Authenticate": 'Basic realm="ANYMAIL_WEBHOOK_SECRET"'})
+        if int(request.META.get("CONTENT_LENGTH") or 0) > LONGEST:
+            return HttpResponse(status=413)
+        request._body = request.read()  # what `body` keeps, once it has looked at the length
         return view(request, *args, **kwargs)
 
     return guarded

@@ -4,8 +4,9 @@ import base64
 import hashlib
 import hmac
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlencode
 
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
@@ -272,13 +273,13 @@ def address(provider: str) -> str:
     return f"/anymail/{provider}/" if provider == "mandrill" else f"/anymail/{provider}/tracking/"
 
 
-def signed(provider: str, body: Any) -> tuple[bytes | Mapping[str, str], dict[str, str]]:
-    """Return what is posted, a form's fields or JSON, and the provider's own headers."""
+def signed(provider: str, body: Any) -> tuple[bytes, dict[str, str]]:
+    """Return what is posted, JSON or Mandrill's form, and the provider's own headers."""
     raw = json.dumps(body).encode()
     if provider == "mandrill":
         said = f"{SETTINGS['MANDRILL_WEBHOOK_URL']}mandrill_events{raw.decode()}".encode()
         signature = base64.b64encode(hmac.digest(KEY.encode(), said, "sha1")).decode()
-        return {"mandrill_events": raw.decode()}, {"X-Mandrill-Signature": signature}
+        return urlencode({"mandrill_events": raw}).encode(), {"X-Mandrill-Signature": signature}
     if provider == "mailersend":
         return raw, {"Signature": hmac.new(KEY.encode(), raw, "sha256").hexdigest()}
     if provider == "postal":

@@ -3,7 +3,6 @@
 import base64
 import datetime as dt
 import json
-from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -58,8 +57,8 @@ def delivery() -> Delivery:
 
 def post(client, provider: str, body: Any, **headers: str):
     data, own = signed(provider, body)
-    kind = {} if isinstance(data, Mapping) else {"content_type": "application/json"}
-    return client.post(address(provider), data, headers={**own, **(headers or SECRET)}, **kind)
+    kind = "application/x-www-form-urlencoded" if provider == "mandrill" else "application/json"
+    return client.post(address(provider), data, content_type=kind, headers={**own, **(headers or SECRET)})
 
 
 def report(client, provider: str, kind: str, delivery: Delivery) -> int:
@@ -151,6 +150,21 @@ def test_metadata_of_another_shape_are_nobodys(client, delivery, metadata):
 
     assert post(client, "brevo", body).status_code == 200
     assert (state_of(delivery), suppressions()) == ("accepted", [])
+
+
+@pytest.mark.parametrize("provider", ["sparkpost", "mandrill"])
+def test_many_reports_may_come_at_once(client, delivery, provider):
+    [one] = PROVIDERS[provider]("hard", messages.opaque_id(delivery))
+    body = [one | {"padding": "x" * 3_000_000}]  # Django takes 2.5 MB of a form
+
+    assert post(client, provider, body).status_code == 200
+    assert state_of(delivery) == "bounced"
+
+
+def test_no_report_is_endless(client):
+    answer = client.post(address("postmark"), {}, headers=SECRET, CONTENT_LENGTH=f"{webhooks.LONGEST + 1}")
+
+    assert answer.status_code == 413
 
 
 # Who is believed --------------------------------------------------------------------------------
