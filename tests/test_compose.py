@@ -24,7 +24,9 @@ import psycopg
 import pytest
 import redis
 import yaml
+from django.conf import settings
 
+from newsletter import tasks
 from tests.conftest import POSTGRES_URL, REDIS_URL, ROOT
 
 OURS = ("web", "worker", "service", "beat")
@@ -89,6 +91,43 @@ def test_every_image_is_pinned_by_its_version() -> None:
     loose = [image for image in [*images, base[1]] if not re.search(r":v?\d+\.?\d*", image)]
 
     assert loose == []
+
+
+def queues(name: str) -> list[str]:
+    command = SERVICES[name]["command"]
+    return str(command[command.index("--queues") + 1]).split(",")
+
+
+def test_each_queue_has_one_worker_and_service_mails_have_one_to_themselves() -> None:
+    taken = [*queues("worker"), *queues("service")]
+
+    assert sorted(taken) == sorted(queue.name for queue in settings.CELERY_TASK_QUEUES)
+    assert queues("service") == [settings.SERVICE]
+
+
+def test_what_is_routed_and_what_beat_asks_for_are_tasks_that_exist() -> None:
+    beaten = {entry["task"] for entry in settings.CELERY_BEAT_SCHEDULE.values()}
+    routed = {task: route["queue"] for task, route in settings.CELERY_TASK_ROUTES.items()}
+
+    assert (beaten | routed.keys()) - {f"newsletter.tasks.{name}" for name in vars(tasks)} == set()
+    assert {task for task, queue in routed.items() if queue == settings.SERVICE} == {
+        "newsletter.tasks.mail",
+        "newsletter.tasks.send_mail",
+    }
+
+
+def test_a_worker_that_is_told_to_stop_is_given_longer_than_a_unit_takes() -> None:
+    for name in ("worker", "service"):
+        minutes = re.fullmatch(r"(\d+)m", SERVICES[name]["stop_grace_period"])
+        assert minutes is not None
+        assert int(minutes[1]) * 60 > 2 * settings.EMAIL_TIMEOUT
+
+
+def test_redis_hands_no_task_out_again_while_its_chunk_can_still_be_worked_on() -> None:
+    longest_s = settings.CHUNK_SIZE * settings.EMAIL_TIMEOUT
+
+    assert settings.CELERY_BROKER_TRANSPORT_OPTIONS["visibility_timeout"] > longest_s > settings.CHUNK_LEASE_S
+    assert (settings.CELERY_TASK_ACKS_LATE, settings.CELERY_TASK_REJECT_ON_WORKER_LOST) == (True, True)
 
 
 def test_only_loopback_ports_are_published() -> None:
