@@ -7,6 +7,7 @@ import threading
 import pytest
 from django.core.mail import EmailMessage
 
+from newsletter import providers
 from newsletter.providers import Provider
 from subscribers.mime import PreparedMessage
 from tests.newsletter.smtp import SmtpServer
@@ -58,6 +59,14 @@ def test_messages_share_one_connection(server, mail):
 
     assert len(server.handler.received) == 3
     assert server.handler.connections == 1
+
+
+def test_a_connection_that_was_idle_for_long_is_opened_anew(server, mail, monkeypatch):
+    monkeypatch.setattr(providers, "IDLE_S", -1.0)
+
+    with Provider() as provider:
+        assert [provider.send(mail()).kind for _ in range(2)] == ["accepted"] * 2
+    assert server.handler.connections == 2
 
 
 @pytest.mark.parametrize(
