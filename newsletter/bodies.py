@@ -144,12 +144,12 @@ def _marked(outline: Outline) -> Digest:
 # A line says the same to many readers: how many papers there are, and why they get this mail.
 @functools.lru_cache(maxsize=4096)
 def _text_line(line: Open, said: Any) -> Pieces:
-    return slots.pieces(emails.wrapped(line.form % said))
+    return line.pieces(emails.wrapped(line.form % said))
 
 
 @functools.lru_cache(maxsize=4096)
 def _html_line(line: Open, said: Any) -> Pieces:
-    return slots.pieces(line.form % (escape(said) if isinstance(said, str) else tuple(map(escape, said))))
+    return line.pieces(line.form % (escape(said) if isinstance(said, str) else tuple(map(escape, said))))
 
 
 # The papers -------------------------------------------------------------------------------------

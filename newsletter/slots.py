@@ -32,13 +32,16 @@ def slot(number: int) -> str:
     return f"{MARK}{number}x"
 
 
+Pieces = tuple[Piece, ...]
+
+
 class Open:
     """What a template made of some slots: ``form % own(strings)`` is filled in with those of the strings that it shows.
 
     Two of them are never equal, so that it is quick to find what was made of one.
     """
 
-    __slots__ = ("form", "own")
+    __slots__ = ("form", "has_token", "own")
 
     def __init__(self, rendered: str) -> None:
         """Cut what was rendered at its slots; raises ``ValueError`` where a filter spoilt a marker."""
@@ -48,10 +51,14 @@ class Open:
             _check(_TOKEN.split(text)[::2])
         self.form = "%s".join(text.replace("%", "%%") for text in texts)
         # One string, or a tuple of several: what the operator takes.
+        self.has_token = bool(_TOKEN.search(rendered))
         self.own: Callable[[Sequence[str]], Any] = itemgetter(*map(int, rest[::2]))
 
+    def pieces(self, filled: str) -> Pieces:
+        """Return the line that was filled in, cut at its tokens."""
+        return pieces(filled) if self.has_token else (Piece(filled),)
 
-Pieces = tuple[Piece, ...]
+
 Run = tuple[Open | Pieces, ...]  # what stands between two holes, in lines
 
 
