@@ -125,7 +125,7 @@ def digests(now: dt.datetime) -> Check:
     if waited <= alerts.LATE:
         return Check("digests", "ok", detail)
     return Check(
-        "digests", "fail", f"{detail}: look at the last error on the edition's page in admin, and at the workers"
+        "digests", "fail", f"{detail}: look at what went wrong on the edition's page in admin, and at the workers"
     )
 
 
