@@ -70,7 +70,7 @@ class _Worker:
     ) -> None:
         self.lease, self.lines, self.should_stop, self.sleep = lease, lines, should_stop, sleep
         self.clock = lease.clock
-        self.todo: deque[Sequence[Delivery]] = deque()
+        self.todo: deque[deque[Delivery]] = deque()
         self.ledger = Ledger()
         self.turns = Turns(lease.owner)
 
@@ -139,14 +139,17 @@ class _Worker:
         group = self.todo.popleft()
         if line is not self.lines[0]:
             # Another provider knows nothing of what the first may have sent.
-            group = [delivery for delivery in group if not delivery.may_have_gone]
-        self._put_back(group[count:])
+            group = deque(delivery for delivery in group if not delivery.may_have_gone)
+        # One by one: to copy the rest of a chunk for each mail of it would go through all its rows.
+        taken = [group.popleft() for _ in range(min(count, len(group)))]
+        if group:
+            self.todo.appendleft(group)
         # In the order in which a call is made again under its key.
-        return sorted(group[:count], key=lambda delivery: delivery.pk)
+        return sorted(taken, key=lambda delivery: delivery.pk)
 
     def _put_back(self, deliveries: Sequence[Delivery]) -> None:
         if deliveries:
-            self.todo.appendleft(deliveries)
+            self.todo.appendleft(deque(deliveries))
 
     def _compose(self, deliveries: Sequence[Delivery], of: rendering.Material, line: Line) -> Composed:
         """Make the mails of a unit; what would make its call too large stays for the next one."""
