@@ -62,16 +62,21 @@ def _everybody(
     # In this order: what is true without another look at the deliveries comes first.
     may_be_due = reduce(or_, [*(_has_turn(turn, closed) for turn in turns), _overtaken(), _lacks(_had())])
     readers = _without_row(closed).filter(may_be_due)
-    start = _somewhere(active)
-    yield from _pages(readers.filter(pk__gte=start))
-    yield from _pages(readers.filter(pk__lt=start))
+    for span in _spans(active):
+        if page := list(readers.filter(pk__range=span).order_by("pk")):
+            yield page
 
 
-def _somewhere(readers: QuerySet[Subscriber]) -> int:
-    """Return the id of a random reader, or 0 where they are too few to be shared out."""
+def _spans(readers: QuerySet[Subscriber]) -> list[tuple[int, int]]:
+    """Return the spans of ids that all the readers are in, a page each; many of them from a random one on.
+
+    By these no query can be dear. A LIMIT leaves the database to guess how far it must look for a page, and
+    where it thought that few would be found it looked at all readers for each.
+    """
     ends = readers.aggregate(first=Min("pk"), last=Max("pk"))
-    first, last = ends["first"] or 0, ends["last"] or 0
-    return random.randint(first, last) if last - first > 10 * PAGE else 0  # noqa: S311 - nothing to guess
+    spans = [(start, start + PAGE - 1) for start in range(ends["first"] or 0, (ends["last"] or 0) + 1, PAGE)]
+    at = random.randrange(len(spans)) if len(spans) > 10 else 0  # noqa: S311 - nothing to guess
+    return spans[at:] + spans[:at]
 
 
 def _lately(

@@ -119,6 +119,7 @@ def wake(part: int, at_most: int | None = None) -> None:
             " (SELECT id FROM subscribers_subscriber WHERE id %% %s = %s LIMIT %s)",
             [PARTS, part, at_most],
         )
+        cursor.execute("ANALYZE subscribers_subscriber")
 
 
 class Given:
