@@ -89,6 +89,16 @@ def test_who_wakes_up_late_says_nothing_of_a_call_that_others_have_made_again_bu
     assert provider.mails == story.addresses()
 
 
+def test_a_call_that_held_a_mail_of_an_earlier_attempt_is_made_again_all_the_same():
+    provider = Keyed(4, "killed after")
+    story = Story(provider)
+    Delivery.objects.filter(pk=story.deliveries[0].pk).update(state="retry", attempt=1, next_attempt_at=START - HOUR)
+    story.work()
+
+    assert story.work(LEASE + SECOND) == Counter(sent=4)
+    assert sorted(provider.mails) == sorted(story.addresses())
+
+
 def test_a_call_without_an_answer_is_made_again_after_a_while(settings):
     provider = Keyed(4, "lost")
     story = Story(provider)
@@ -262,11 +272,14 @@ def test_by_the_policy_what_stays_unknown_is_sent_once_more(settings):
 
 def test_the_policy_waits_while_the_worker_may_still_say_what_became_of_it(settings):
     settings.UNKNOWN_DELIVERIES = "resend"
-    story = Story(Batches(4, lambda to: [Outcome("unknown", error="500")] * len(to)))
+    provider = Batches(4, lambda to: [Outcome("unknown", error="500")] * len(to))
+    story = Story(provider)
     story.work()
 
     story.work(LEASE / 2)
-    assert story.states() == ["unknown"] * 4
+    assert len(provider.calls) == 1
+    story.work(LEASE / 2)
+    assert len(provider.calls) == 2
 
 
 def test_the_policy_leaves_a_key_to_be_used_first(settings):
