@@ -318,7 +318,10 @@ class Machine:
         return self._record
 
     def handed(self) -> list[Handed]:
-        return [Handed(**line) for line in self.record() if "call" in line]
+        """Return the mails of all calls; an answer that came too late is none."""
+        late = {line["late"] for line in self.record() if "late" in line}
+        handed = [Handed(**line) for line in self.record() if "call" in line]
+        return [replace(mail, answer=mail.answer or "hang") if mail.call in late else mail for mail in handed]
 
     def most_repeated(self) -> int:
         """Return how often the workers were given the message that they were given most often."""

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tests.crash.machine import CELERY, CHILDREN, OPEN, Machine, Process
 from tests.crash.moods import MOODS, Plan, fault
-from tests.crash.oracle import Rules, Verdict, judge
+from tests.crash.oracle import AMBIGUOUS, Rules, Verdict, judge
 
 # Shares of units that a provider in a bad mood treats badly; the rest is good.
 BAD_DAY = (
@@ -155,14 +155,17 @@ def _is_alive(url: str) -> bool:
 def verdict(scene: Scene) -> Verdict:
     """Judge a scene by the rows and the sink's record as they are now."""
     machine, ours = scene.machine, set(scene.addresses)
+    handed = [mail for mail in machine.handed() if mail.address in ours]
+    unheard = {mail.address for mail in handed if mail.answer in AMBIGUOUS}
     events: dict[str, list[str]] = defaultdict(list)
     for line in machine.record():
-        if "event" in line and line["address"] in ours:
+        # What an event is about that has the provider's id alone, only the answer tells.
+        if "event" in line and line["address"] in ours and not (line["is_anonymous"] and line["address"] in unheard):
             events[line["address"]].append(line["event"])
     return judge(
         scene.addresses,
         machine.rows(scene.addresses),
-        [mail for mail in machine.handed() if mail.address in ours],
+        handed,
         Rules(machine.setup.policy, machine.setup.has_keys, scene.kills, machine.setup.second),
         left=scene.left,
         events=events,

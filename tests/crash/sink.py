@@ -21,8 +21,10 @@ import urllib.request
 import uuid
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
 from email.parser import BytesHeaderParser
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -34,6 +36,7 @@ from tests.crash.moods import Plan, Treatment
 
 WEBHOOK_SECRET = "crash:made-up"
 HANG_S = 60.0  # above any sender's patience
+LATE_S = 1.5  # a sender may have given up by then, where this machine has much else to do
 # By SMTP before the body, and after it.
 AT_RCPT = {"early": "", "denied": "530 5.7.0 who are you", "throttled": "451 4.7.1 slow down"}
 AT_END = {"unavailable": "421 4.3.2 later", "refused": "550 5.1.1 no such mailbox"}
@@ -46,6 +49,7 @@ class Call:
     provider: str
     number: int
     treatment: Treatment
+    began: float = field(default_factory=time.monotonic)
 
 
 class Book:
@@ -85,9 +89,14 @@ class Book:
         taken = [Taken(mail, of[mail.address], uuid.uuid4().hex) for mail in mails]
         said = {"call": call.number, "provider": call.provider}
         self.write(said | {"refused": each.mail.address in nobody} | as_line(each) for each in taken)
-        for each in taken:
-            self._report(each, can_be_anonymous=call.provider != "smtp")
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(partial(self._report, can_be_anonymous=call.provider != "smtp"), taken))
         return taken
+
+    def note_if_late(self, call: Call) -> None:
+        """Note an answer that may come too late, so that nobody can know whether it was heard."""
+        if time.monotonic() - call.began > LATE_S:
+            self.write([{"late": call.number}])
 
     def write(self, lines: Any) -> None:
         """Append the lines to the disk, in one piece."""
@@ -99,7 +108,7 @@ class Book:
         is_anonymous = can_be_anonymous and self.plan.is_anonymous(taken.mail.address)
         for kind in self.plan.reports(taken.mail.address) if taken.treatment.is_taken else ():
             post(self.plan.webhooks, event(kind, taken.mail, taken.provider_id, is_anonymous=is_anonymous))
-            self.write([{"event": kind, "address": taken.mail.address}])
+            self.write([{"event": kind, "address": taken.mail.address, "is_anonymous": is_anonymous}])
 
 
 def as_line(taken: Taken) -> dict[str, object]:
@@ -164,6 +173,7 @@ class SmtpHandler:
         [taken] = await loop.run_in_executor(None, lambda: self.book.take(session.call, [mail]))
         treatment = taken.treatment
         await asyncio.sleep(HANG_S if treatment.answer == "hang" else treatment.delay_s)
+        await loop.run_in_executor(None, lambda: self.book.note_if_late(session.call))
         if treatment.answer == "truncated":
             server.transport.write(b"25")
         if treatment.answer in {"reset", "truncated"}:
@@ -217,6 +227,7 @@ class HttpHandler(BaseHTTPRequestHandler):
         if treatment.answer in BROKEN:
             return self._break(treatment, json.dumps(said).encode())
         time.sleep(treatment.delay_s)
+        book.note_if_late(call)
         return self._answer(status, said)
 
     def _again(self, api: Api, key: str, digest: str) -> tuple[int, Any]:
