@@ -5,6 +5,7 @@
 
 import argparse
 import random
+import signal
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from tests.crash import scenes
+from tests.crash import scenes, servers
 from tests.crash.machine import Machine, Setup, template
 from tests.crash.oracle import Verdict
 from tests.crash.scenes import Act, Scene
@@ -57,7 +58,13 @@ def play_all(stories: Sequence[Story], seed: int, at_once: int) -> list[Line]:
     with scratch() as folder, template(folder, most) as like, ThreadPoolExecutor(at_once) as pool:
         told = partial(play, like=like, seed=seed)
         tasks = [pool.submit(told, story, folder / f"{n}") for n, story in enumerate(stories)]
-        return [line for task in tasks for line in task.result()]
+        try:
+            return [line for task in tasks for line in task.result()]
+        except BaseException:
+            # Interrupted, say: every machine ends what it started, now.
+            servers.ended.set()
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
 
 
 @contextmanager
@@ -132,6 +139,7 @@ def main() -> int:
     parser.add_argument("--only", default="", help="machines and scenes whose names hold this")
     parser.add_argument("--at-once", type=int, default=3, help="machines")
     asked = parser.parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     print(f"SEED={asked.seed}", flush=True)  # noqa: T201
     lines = play_all(_only(asked.only), asked.seed, asked.at_once)
     print(table(lines))  # noqa: T201

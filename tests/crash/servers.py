@@ -5,6 +5,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,7 @@ import psycopg
 import redis
 
 PATIENCE_S = 60.0  # a machine that does much else beside this is slow to start things
+ended = threading.Event()  # nobody waits for anything any more
 
 
 def free_port() -> int:
@@ -26,6 +28,8 @@ def until(what: Callable[[], object], why: str, patience_s: float = PATIENCE_S) 
     """Wait for a condition; raises ``TimeoutError`` that says what was waited for."""
     ends = time.monotonic() + patience_s
     while not what():
+        if ended.is_set():
+            raise InterruptedError(why)
         if time.monotonic() > ends:
             raise TimeoutError(f"{why} did not come about within {patience_s:.0f} s")
         time.sleep(0.1)
