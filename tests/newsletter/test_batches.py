@@ -198,6 +198,13 @@ def test_where_others_were_taken_a_complaint_is_about_its_mail_whatever_its_word
     assert not is_useless(outcomes)
 
 
+@each(POSTMARK)
+def test_a_mail_that_met_with_postmarks_maintenance_is_tried_again(api, httpserver, mails):
+    answer(httpserver, api, [{"ErrorCode": 100, "Message": "Maintenance"}] * 3)
+
+    assert kinds(hand_over(mails)) == ["retry"] * 3
+
+
 @each(MAILJET)
 def test_a_4xx_with_an_answer_for_each_mail_is_read_for_each_mail(api, httpserver, mails):
     answer(httpserver, api, accepted(api, 3, {2: '"x" is an invalid email address.'}), status=400)

@@ -144,6 +144,13 @@ def test_an_answer_between_two_failures_counts_as_well():
     assert (ProviderState.objects.get().state, ProviderState.objects.get().failures) == ("closed", 1)
 
 
+def test_a_paused_provider_is_left_alone_for_as_long_as_it_asks_if_that_is_longer():
+    for asked, minutes in ((20, 1), (1800, 30)):
+        ProviderState.objects.all().delete()
+        Breaker("test", lambda: START).record([Outcome("provider_fault", error="402", retry_after_s=asked)])
+        assert ProviderState.objects.get().retry_at == START + minutes * MINUTE
+
+
 def test_the_provider_is_waited_for_as_long_as_it_asks():
     story = Story(readers=2, unit_size=1)
     answers = iter([Outcome("retry", retry_after_s=7, is_general=True), Outcome("accepted")])
