@@ -11,7 +11,8 @@ import time
 import uuid
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
+from itertools import islice
 
 from newsletter import garbage, lines, loading, messages, rendering, repeats, units
 from newsletter.chunks import LEASE, Clock, Lease, utc_now
@@ -30,6 +31,9 @@ logger = logging.getLogger(__name__)
 # chunk handed back.
 MOMENT_S, STEP_S = 0.2, 0.5
 PATIENCE_S = LEASE.total_seconds() / 2
+# Mails that are made one after the other where each goes alone: after every wait for the database and the
+# server the processor has forgotten what composing needs, and one mail took twice as long (0.42 ms, not 0.21).
+AHEAD = 25
 
 HELD_UP = Outcome("unsent", error="the worker was held up beyond its lease; nothing was sent")
 
@@ -73,6 +77,7 @@ class _Worker:
         self.todo: deque[deque[Delivery]] = deque()
         self.ledger = Ledger()
         self.turns = Turns(lease.owner)
+        self.ahead: dict[tuple[Line, int], Prepared] = {}
 
     def run(self) -> None:
         """Send the chunk's due rows, until the end, a stop, a pause or the provider's fault."""
@@ -157,7 +162,7 @@ class _Worker:
         size = 0
         for number, delivery in enumerate(deliveries):
             try:
-                mail = _prepare(delivery, of, line)
+                mail = self._mail(delivery, of, line)
             except Exception as error:  # the boundary: one reader's mail that cannot be made stops nobody else's
                 logger.exception("edition %s, delivery %s: cannot be composed", delivery.edition_id, delivery.pk)
                 said = f"cannot be composed: {type(error).__name__}: {error}"
@@ -169,6 +174,15 @@ class _Worker:
                 break
             composed.append((delivery, mail))
         return composed
+
+    def _mail(self, delivery: Delivery, of: rendering.Material, line: Line) -> Prepared:
+        """Return a mail; where each goes alone, the next ones are made with it."""
+        if (line, delivery.pk) not in self.ahead:
+            self.ahead = {(line, delivery.pk): _prepare(delivery, of, line)}
+            following = islice(self.todo[0], AHEAD - 1) if self.todo and line.carrier.unit_size == 1 else ()
+            with suppress(Exception):  # one that cannot be made says so when it is its turn
+                self.ahead |= {(line, each.pk): _prepare(each, of, line) for each in following}
+        return self.ahead.pop((line, delivery.pk))
 
     def _settle_and_mark(self, composed: Composed, name: str, line: Line) -> set[int]:
         """Settle the last unit and mark this one in one transaction, which is one statement where that is enough."""

@@ -13,7 +13,7 @@ from newsletter.lines import Line
 from newsletter.models import Chunk, Delivery, Edition
 from newsletter.permits import Permit
 from newsletter.repeats import resend_unknown
-from newsletter.sending import deliver_chunk
+from newsletter.sending import AHEAD, deliver_chunk
 from subscribers.emails import HandOver, Outcome
 from subscribers.models import Suppression, hash_address
 from tests.factories import make_digest, make_edition, make_paper, make_subscriber
@@ -394,6 +394,33 @@ def test_sending_costs_the_same_queries_for_each_reader(edition, django_assert_m
         send(deliveries[0], hand_over=Answers())
 
 
+class Noting(OneByOne):
+    """Notes whose mail was made, and whose was handed over."""
+
+    def __init__(self) -> None:
+        super().__init__(self.note)
+        self.log: list[tuple[str, str]] = []
+
+    def prepare(self, message):
+        self.log.append(("made", message.to[0]))
+        return super().prepare(message)
+
+    def note(self, message) -> Outcome:
+        self.log.append(("sent", message.to[0]))
+        return Outcome("accepted")
+
+
+def test_mails_that_go_alone_are_made_some_ahead_and_each_once(edition):
+    addresses = [make_digest(edition).subscriber.email for _ in range(AHEAD + 2)]
+    carrier = Noting()
+
+    deliver_chunk(Chunk.objects.get().pk, timezone.now(), carriers=[carrier])
+
+    first, rest = addresses[:AHEAD], addresses[AHEAD:]
+    order = [("made", first), ("sent", first), ("made", rest), ("sent", rest)]
+    assert carrier.log == [(what, address) for what, those in order for address in those]
+
+
 class Deadly(Batches):
     """Ends the process, as the kernel does for its memory, over one reader's mail."""
 
@@ -408,7 +435,7 @@ class Deadly(Batches):
         return super().prepare(message)
 
 
-@pytest.mark.parametrize(("unit_size", "ends"), [(1, 8), (4, 3 + 8)])
+@pytest.mark.parametrize(("unit_size", "ends"), [(1, 3 + 8), (4, 3 + 8)])
 def test_a_mail_that_ends_its_worker_while_it_is_made_holds_up_no_other_and_fails(edition, unit_size, ends):
     deliveries = [make_digest(edition) for _ in range(6)]
     carrier = Deadly(unit_size, deliveries[1].subscriber.email)
