@@ -23,7 +23,7 @@ PATIENCE_S = 120
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """``cpu_us`` is for one mail; the issue allows 2 % of what the mail itself costs (``delivery``)."""
+    """``cpu_us`` is for one mail; 2 % of what the mail itself costs is the most it may be (``delivery``)."""
 
     name: str
     size: str
