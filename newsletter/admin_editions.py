@@ -108,8 +108,11 @@ class EditionAdmin(ReadOnly, admin.ModelAdmin[Edition]):
     def checked(self, edition: Edition) -> SafeString:
         return format_html_join(
             "",
-            "<div>{}: {}, {} new, {}</div>",
-            ((n["source"], n["status"], n["new"], n["fetched_at"]) for n in edition.coverage),
+            "<div>{}: {}, {} new{}</div>",
+            (
+                (note["source"], note["status"], note["new"], f", read {at}" if (at := note["fetched_at"]) else "")
+                for note in edition.coverage
+            ),
         )
 
     @admin.display(description=_("who got it"))
@@ -126,7 +129,7 @@ class EditionAdmin(ReadOnly, admin.ModelAdmin[Edition]):
         table = format_html_join("", line, ((got, n, f"{share:.1f}", links) for got, n, share, links in lines))
         return format_html('<table class="desk-outcomes">{}</table>', table) if rows else "–"
 
-    @admin.display(description=_("no outcome yet"))
+    @admin.display(description=_("not due yet"))
     def not_yet_due(self, edition: Edition) -> str:
         """Count who is active and has no row: their hour has not come, or they had the digest of their day."""
         if Edition.objects.filter(closed_at__isnull=False, date__gt=edition.date).exists():
