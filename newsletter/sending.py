@@ -181,7 +181,8 @@ class _Worker:
             self.ahead = {(line, delivery.pk): _prepare(delivery, of, line)}
             following = islice(self.todo[0], AHEAD - 1) if self.todo and line.carrier.unit_size == 1 else ()
             with suppress(Exception):  # one that cannot be made says so when it is its turn
-                self.ahead |= {(line, each.pk): _prepare(each, of, line) for each in following}
+                for each in following:
+                    self.ahead[line, each.pk] = _prepare(each, of, line)
         return self.ahead.pop((line, delivery.pk))
 
     def _settle_and_mark(self, composed: Composed, name: str, line: Line) -> set[int]:

@@ -30,6 +30,13 @@ def one_core() -> None:
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
 
 
+def other_cores() -> None:
+    """Leave that core alone, where there is another: a sink on it would take the sender's place in its caches."""
+    if hasattr(os, "sched_setaffinity"):
+        cores = os.sched_getaffinity(0)
+        os.sched_setaffinity(0, cores - {min(cores)} or cores)
+
+
 def in_turns(
     ours: Callable[[int], object],
     peers: Callable[[int], object],

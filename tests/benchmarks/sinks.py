@@ -7,6 +7,8 @@ import subprocess
 import sys
 from typing import Any, Self
 
+from tests.benchmarks.measure import other_cores
+
 ROOT_MODULE = "tests.benchmarks.sinks"
 ANSWERS = {
     b"EHLO": b"250-sink\r\n250-PIPELINING\r\n250 8BITMIME\r\n",
@@ -115,4 +117,5 @@ class Sinks:
 
 
 if __name__ == "__main__":
+    other_cores()
     asyncio.run(serve())
