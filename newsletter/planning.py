@@ -171,7 +171,7 @@ def _insert(
     ]
     ids = {pk: id_ for id_, pk in bulk.insert(Delivery, values, returning=["id", "subscriber_id"])}
     chosen = [{**picks[pk], "delivery": ids[pk]} for pk in to_send]
-    bulk.insert(DeliveryPicks, chosen, returning=["delivery_id"])
+    bulk.fill(DeliveryPicks, chosen)
     return chunk_id
 
 
