@@ -205,6 +205,7 @@ class Machine:
     def _celery(self, *command: str) -> "subprocess.Popen[bytes]":
         told = {
             "DJANGO_SETTINGS_MODULE": "tests.benchmarks.million_settings",
+            "TMPDIR": str(self.folder),
             "REDIS_URL": self.redis.url,
             "EMAIL_PROVIDER": "postmark",
             "ANYMAIL_POSTMARK_SERVER_TOKEN": "made-up",

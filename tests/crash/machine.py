@@ -63,6 +63,7 @@ def environment(folder: Path, setup: Setup) -> dict[str, str]:
     return {
         "PATH": os.environ["PATH"],
         "HOME": str(folder),
+        "TMPDIR": str(folder),  # a killed worker leaves its folder of temporary files behind
         "DJANGO_SETTINGS_MODULE": "tests.crash.settings",
         "ENV_FILE": os.devnull,
         "VAR_DIR": str(folder / "var"),
