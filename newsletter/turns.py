@@ -56,7 +56,7 @@ class Turns:
         rows = [*changes, *(units.going(delivery) | GOES for delivery in deliveries)]
         cursor = self._open()
         at = str(cursor.db.ops.adapt_datetimefield_value(now))
-        written = TURN.run(cursor, [name, name, at, document(rows), name, self.owner, unit.name])
+        written = TURN.run(cursor, [name, name, at, document(rows), name, self.owner, unit.name], len(rows))
         units.name_overtaken(unit, changes, written)
         return units.count(changes, unit.outcomes), written & {delivery.pk for delivery in deliveries}
 

@@ -51,15 +51,16 @@ def due(now: dt.datetime) -> QuerySet[Delivery]:
 # again if it had to wait for another transaction, such as a cancellation. A row that has this unit's
 # name already was marked by a commit whose confirmation was lost with the connection, or is in a call
 # that is made again under its key.
+#
+# Each is asked as a value, row by row and by an index. As EXISTS, PostgreSQL read all active readers for each
+# mail wherever its statistics had not heard of them yet: 0.9 ms of 4,000 readers, and it grows with them.
 MAY_GO = """(d.state IN ('pending', 'retry') OR d.state IN ('sending', 'unknown') AND d.unit = %s)
-  AND EXISTS (SELECT 1 FROM newsletter_chunk c WHERE c.id = d.chunk_id AND c.owner = %s)
-  AND EXISTS (
-    SELECT 1 FROM newsletter_edition e WHERE e.id = d.edition_id AND e.state IN ('closed', 'sending') AND NOT EXISTS (
-      SELECT 1 FROM newsletter_edition n WHERE n.closed_at IS NOT NULL AND n.date > e.date))
-  AND EXISTS (
-    SELECT 1 FROM subscribers_subscriber s
-    WHERE s.id = d.subscriber_id AND s.state = 'active' AND s.email = r.email)
-  AND NOT EXISTS (SELECT 1 FROM subscribers_suppression p WHERE p.address_hash = r.address_hash)
+  AND (SELECT c.owner FROM newsletter_chunk c WHERE c.id = d.chunk_id) = %s
+  AND (
+    SELECT e.state FROM newsletter_edition e WHERE e.id = d.edition_id AND NOT EXISTS (
+      SELECT 1 FROM newsletter_edition n WHERE n.closed_at IS NOT NULL AND n.date > e.date)) IN ('closed', 'sending')
+  AND (SELECT s.email FROM subscribers_subscriber s WHERE s.id = d.subscriber_id AND s.state = 'active') = r.email
+  AND (SELECT 1 FROM subscribers_suppression p WHERE p.address_hash = r.address_hash LIMIT 1) IS NULL
 """
 _MARK = f"""
 UPDATE newsletter_delivery AS d
@@ -78,15 +79,15 @@ class Statement:
     sql: str
     columns: Mapping[str, str]
 
-    def run(self, cursor: CursorWrapper, parameters: Sequence[str]) -> set[int]:
-        """Return the ids of the rows that it changed."""
-        cursor.execute(_written(self, cursor.db.vendor), parameters)
+    def run(self, cursor: CursorWrapper, parameters: Sequence[str], count: int) -> set[int]:
+        """Return the ids of the rows that it changed, of ``count`` in the document."""
+        cursor.execute(_written(self, cursor.db.vendor, count), parameters)
         return {row[0] for row in cursor.fetchall()}
 
 
-@functools.cache
-def _written(statement: Statement, _vendor: str) -> str:
-    return statement.sql.format(rows=listed("r", statement.columns))
+@functools.lru_cache(maxsize=256)
+def _written(statement: Statement, _vendor: str, count: int) -> str:
+    return statement.sql.format(rows=listed("r", statement.columns, count))
 
 
 GOING = {"pk": "bigint", "email": "text", "address_hash": "text", "message_id": "text"}
@@ -102,7 +103,7 @@ def mark(deliveries: Collection[Delivery], owner: str, name: str, now: dt.dateti
     """
     at = str(connection.ops.adapt_datetimefield_value(now))
     with connection.cursor() as cursor:
-        return MARK.run(cursor, [name, name, at, document(map(going, deliveries)), name, owner])
+        return MARK.run(cursor, [name, name, at, document(map(going, deliveries)), name, owner], len(deliveries))
 
 
 def going(delivery: Delivery) -> dict[str, object]:
@@ -211,7 +212,7 @@ def settle(unit: Unit) -> Counter[str]:
     """Write down what became of a unit, within the caller's transaction; harmless when done twice."""
     changes = changed(unit)
     with connection.cursor() as cursor:
-        settled = SETTLE.run(cursor, [document(changes), unit.name])
+        settled = SETTLE.run(cursor, [document(changes), unit.name], len(changes))
     name_overtaken(unit, changes, settled)
     return count(changes, unit.outcomes)
 
@@ -221,7 +222,7 @@ def name_overtaken(unit: Unit, changes: Iterable[Change], settled: Collection[in
     named = [change for change in changes if change["pk"] not in settled and change.get("provider_message_id")]
     if named:
         with connection.cursor() as cursor:
-            NAME.run(cursor, [document(named), unit.name])
+            NAME.run(cursor, [document(named), unit.name], len(named))
 
 
 def changed(unit: Unit) -> list[Change]:

@@ -38,17 +38,18 @@ def insert_missing(model: type[models.Model], rows: Sequence[Row]) -> None:
         _insert(model, rows, "ON CONFLICT DO NOTHING")
 
 
-def listed(name: str, columns: Mapping[str, str]) -> str:
+def listed(name: str, columns: Mapping[str, str], count: int) -> str:
     """Return the FROM item ``name`` that makes rows of a ``document``, the statement's parameter at that place.
 
     ``columns`` are {key of the document's rows: PostgreSQL's type}. For an UPDATE … FROM of many rows at
-    once, which costs a fiftieth of as many UPDATEs.
+    once, which costs a fiftieth of as many UPDATEs. ``count`` is that of the rows: PostgreSQL takes a
+    document to hold a hundred, for which it read tables of some thousand rows whole, mail by mail.
     """
     if connection.vendor == "sqlite":
         values = ", ".join(f"json_extract(value, '$.{column}') AS {column}" for column in columns)
         return f"(SELECT {values} FROM json_each(%s)) AS {name}"  # noqa: S608 - names of our own columns
     declared = ", ".join(f"{column} {kind}" for column, kind in columns.items())
-    return f"json_to_recordset(%s::json) AS {name}({declared})"
+    return f"(SELECT * FROM json_to_recordset(%s::json) AS rows({declared}) LIMIT {count}) AS {name}"  # noqa: S608
 
 
 def among(ids: Iterable[int]) -> RawSQL:
