@@ -16,7 +16,8 @@ from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
 from newsletter import messages
-from newsletter.models import Delivery, ProviderState
+from newsletter.batches import AT_ONCE
+from newsletter.models import Delivery, Edition, ProviderState
 from newsletter.outcomes import is_useless
 from newsletter.providers import Provider
 from newsletter.sending import deliver_chunk
@@ -86,6 +87,20 @@ def test_one_call_holds_every_mail_whole_with_its_own_headers(api, httpserver, m
         assert api.opaque_id(mail) == message.metadata["id"]
     assert len({api.headers(mail)["List-Unsubscribe"] for mail in sent}) == 3
     assert len({api.opaque_id(mail) for mail in sent}) == 3
+
+
+@each()
+def test_a_call_of_many_mails_has_each_once_and_says_how_long_it_is(api, httpserver, mails):
+    edition = Edition.objects.get()
+    many = [messages.message(make_digest(edition)) for _ in range(2 * AT_ONCE)] + mails
+    answer(httpserver, api, accepted(api, len(many)))
+
+    assert set(kinds(hand_over(many))) == {"accepted"}
+
+    request, said = request_to(httpserver)
+    assert [api.to(mail) for mail in api.mails(said)] == [message.to[0] for message in many]
+    assert request.content_length == len(request.get_data())
+    assert "Transfer-Encoding" not in request.headers
 
 
 @each(*(api for api in APIS if api is not BREVO))
