@@ -18,7 +18,7 @@ from django.utils import timezone
 
 from newsletter import alerts, chunks, editions, events, health, lines, proofs, schedule, sending
 from newsletter.models import Delivery, Edition
-from newsletter.planning import Planned, plan
+from newsletter.planning import Planned, is_under_way, plan
 from papers import archive, vectors
 from papers.ingest import due_dates
 from papers.ingest import ingest as ingest_list
@@ -109,9 +109,11 @@ def close(now: dt.datetime) -> Summary | None:
 
 
 def deliver(now: dt.datetime, queue: Queue | None = None) -> list[Summary]:
-    """Plan the newest edition and send what is due of it, here or by ``queue``."""
+    """Plan the newest edition and send what is due of it, here or by ``queue``, where nobody else plans it now."""
     edition = editions.newest_closed()
-    return [send_edition(edition, now, queue=queue, is_full=False).as_json()] if edition else []
+    if edition is None or (queue and is_under_way(edition)):
+        return []
+    return [send_edition(edition, now, queue=queue, is_full=False).as_json()]
 
 
 def mail(now: dt.datetime) -> Summary:  # noqa: ARG001 - service mails go by the real clock alone

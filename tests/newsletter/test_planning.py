@@ -3,6 +3,7 @@
 import datetime as dt
 import gc
 import re
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from newsletter.models import Delivery, Edition, EditionPaper
-from newsletter.planning import plan
+from newsletter.planning import LOOKS, is_under_way, plan
 from papers.models import Paper
 from subscribers.models import Interest, Subscriber
 from subscribers.votes import vote
@@ -485,3 +486,45 @@ def test_a_chunk_is_noted_as_soon_as_it_is_planned(monkeypatch):
 
     assert planned_by_then == [2, 4, 5]
     assert len(planned.chunk_ids) == 3
+
+
+@pytest.fixture
+def naps(monkeypatch):
+    """Sleeps that take no time; what stands in ``naps.meanwhile`` happens in each."""
+    naps = SimpleNamespace(slept=[], meanwhile=lambda: None)
+
+    def sleep(seconds: float) -> None:
+        naps.slept.append(seconds)
+        naps.meanwhile()
+
+    monkeypatch.setattr("time.sleep", sleep)
+    return naps
+
+
+def test_a_planner_is_at_work_while_rows_of_its_edition_come(naps):
+    edition = edition_of("Robots")
+    make_delivery(edition)
+    naps.meanwhile = lambda: make_delivery(edition)
+
+    assert is_under_way(edition)
+    assert len(naps.slept) == 1
+
+
+def test_where_young_rows_get_no_more_their_planner_has_ended(naps):
+    edition = edition_of("Robots")
+    make_delivery(edition)
+
+    assert not is_under_way(edition)
+    assert len(naps.slept) == LOOKS
+
+
+def test_nobody_waits_for_a_planner_where_no_row_is_young(naps):
+    edition, other = edition_of("Robots"), edition_of("Drones", date=D - DAY)
+    assert not is_under_way(edition)
+    make_delivery(other)
+    assert not is_under_way(edition)
+    make_delivery(edition)
+    Delivery.objects.update(created_at=timezone.now() - dt.timedelta(seconds=11))
+    assert not is_under_way(edition)
+
+    assert naps.slept == []

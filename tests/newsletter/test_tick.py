@@ -13,7 +13,7 @@ from papers.models import IngestRun
 from subscribers import emails
 from subscribers.interests import follow
 from subscribers.models import Attempt, Interest, Mail, Subscriber, Token
-from tests.factories import make_digest, make_edition, make_paper, make_subscriber
+from tests.factories import make_delivery, make_digest, make_edition, make_paper, make_subscriber
 
 pytestmark = pytest.mark.django_db
 
@@ -119,6 +119,20 @@ def test_chunks_are_queued_by_their_ids_where_there_is_a_broker(mailoutbox):
     for chunk_id in (*queued, *queued):
         tasks.deliver_chunk(chunk_id)
     assert len(mailoutbox) == 1
+
+
+def test_an_edition_that_another_planner_is_at_is_left_to_it(monkeypatch):
+    edition = make_edition(NOW.date(), papers=(make_paper(),))
+    make_delivery(edition)
+    reader = make_subscriber()
+    monkeypatch.setattr("time.sleep", lambda _: make_delivery(edition))
+
+    assert tick.deliver(NOW, queue=print) == []
+    assert not Delivery.objects.filter(subscriber=reader).exists()
+
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    tick.deliver(NOW, queue=lambda _: None)
+    assert Delivery.objects.filter(subscriber=reader).exists()
 
 
 def test_a_provider_that_refuses_everybody_is_asked_for_one_chunk_only(settings):
