@@ -18,6 +18,9 @@ from psycopg.types.json import Jsonb
 
 Row = Mapping[str, Any]
 
+# A row of a document. SQLite writes it out anew for each of its columns, unless a limit keeps the two queries apart.
+EACH = "(SELECT value FROM json_each(%s) LIMIT -1)"
+
 
 def upsert(model: type[models.Model], rows: Sequence[Row], *, unique: str) -> None:
     """Insert ``rows``, {field: value}, or update those that stand there with the same ``unique`` field.
@@ -47,7 +50,7 @@ def listed(name: str, columns: Mapping[str, str], count: int) -> str:
     """
     if connection.vendor == "sqlite":
         values = ", ".join(f"json_extract(value, '$.{column}') AS {column}" for column in columns)
-        return f"(SELECT {values} FROM json_each(%s)) AS {name}"  # noqa: S608 - names of our own columns
+        return f"(SELECT {values} FROM {EACH}) AS {name}"  # noqa: S608 - names of our own columns
     declared = ", ".join(f"{column} {kind}" for column, kind in columns.items())
     return f"(SELECT * FROM json_to_recordset(%s::json) AS rows({declared}) LIMIT {count}) AS {name}"  # noqa: S608
 
@@ -127,7 +130,7 @@ def _from_json(fields: Iterable["models.Field[Any, Any]"]) -> str:
     """Return the SELECT that makes rows of the document, which is its one parameter."""
     if connection.vendor == "sqlite":
         values = ", ".join(f"json_extract(value, '$.{field.column}')" for field in fields)
-        return f"SELECT {values} FROM json_each(%s) WHERE true"  # noqa: S608 - names of our own columns
+        return f"SELECT {values} FROM {EACH} WHERE true"  # noqa: S608 - names of our own columns
     declared = ", ".join(f"{_quoted(field)} {field.db_type(connection)}" for field in fields)
     return f"SELECT * FROM json_to_recordset(%s::json) AS rows({declared})"  # noqa: S608
 
