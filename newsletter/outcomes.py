@@ -79,10 +79,12 @@ def classify(error: Exception, *, has_sent_body: bool | None) -> Outcome:
 
 
 def _is_about_one(error: BaseException) -> bool:
-    """Say whether an SMTP server spoke of this recipient or this message, and not of itself (421)."""
+    """Say whether an SMTP server spoke of this recipient or this message, and not of itself (421) or in riddles."""
     if isinstance(error, smtplib.SMTPRecipientsRefused):
-        return all(code != 421 for code, _ in error.recipients.values())
-    return isinstance(error, smtplib.SMTPDataError) and error.smtp_code != 421
+        codes = {code for code, _ in error.recipients.values()}
+    else:
+        codes = {error.smtp_code} if isinstance(error, smtplib.SMTPDataError) else set()
+    return bool(codes) and all(code >= 400 and code != 421 for code in codes)
 
 
 def is_useless(outcomes: Sequence[Outcome]) -> bool:

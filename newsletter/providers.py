@@ -98,7 +98,9 @@ class _PhasedSMTP(smtplib.SMTP):
         size = f" size={len(content)}" if self.has_extn("size") else ""
         mail, rcpt, data = self._ask([f"MAIL FROM:<{sender}>{size}", f"RCPT TO:<{recipient}>", "DATA"])
         if mail[0] != OK:
-            raise self._over(smtplib.SMTPSenderRefused(*mail, sender), data)
+            refused = smtplib.SMTPSenderRefused(*mail, sender)
+            # A server that asks for the message all the same would deliver an empty one.
+            raise self._over(refused, NOT_ASKED, code=BYE if data[0] == GO_ON else None)
         if rcpt[0] not in {OK, OK_FORWARDED}:
             raise self._over(smtplib.SMTPRecipientsRefused({recipient: rcpt}), data, code=rcpt[0])
         if data[0] != GO_ON:
@@ -160,6 +162,11 @@ class SmtpBackend(DjangoSmtpBackend):
     @property
     def has_sent_body(self) -> bool:
         return bool(getattr(self.connection, "has_sent_body", False))
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether the next message may go the same way: smtplib closes where the server did, or said that it will."""
+        return getattr(self.connection, "sock", None) is not None
 
     @cached_property
     def connection_class(self) -> type[smtplib.SMTP]:
@@ -283,6 +290,8 @@ class Provider:
     def _failure(self, error: Exception, *, is_open: bool, count: int) -> Outcome:
         has_sent_body = getattr(self._connection, "has_sent_body", None) if is_open else False
         outcome = outcomes.classify(error, has_sent_body=has_sent_body)
+        # To be refused one recipient costs no new connection and log-in for the next.
+        is_kept = is_open and not outcome.is_general and getattr(self._connection, "is_connected", False)
         if not is_open and outcome.kind == "failed":
             # No mail had been looked at: a region or a password that is not there is nobody's failure.
             outcome = replace(outcome, kind="provider_fault")
@@ -299,7 +308,8 @@ class Provider:
             outcome.kind,
             outcome.error,
         )
-        self._close()
+        if not is_kept:
+            self._close()
         return outcome
 
     def _close(self) -> None:

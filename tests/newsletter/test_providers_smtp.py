@@ -117,6 +117,39 @@ def test_a_refused_recipient_does_not_stop_the_next(server, mail):
     assert kinds == ["failed", "accepted"]
 
 
+@pytest.mark.parametrize(
+    ("phase", "reply", "connections"),
+    [
+        ("gone@example.org", "550 5.1.1 no such user", 1),
+        ("gone@example.org", "450 4.2.0 greylisted", 1),
+        ("gone@example.org", "421 4.3.2 closing down", 2),
+        ("gone@example.org", "close", 2),
+        ("MAIL", "530 5.7.0 authentication required", 2),
+        ("DATA", "550 5.7.1 looks like spam", 1),
+        ("DATA", "200 what", 2),
+    ],
+)
+def test_a_connection_is_kept_after_what_is_about_one_mail(server, mail, phase, reply, connections):
+    server.handler.replies[phase] = reply
+
+    with Provider() as provider:
+        provider.send(mail("gone@example.org"))
+        server.handler.replies.clear()
+        assert [provider.send(mail(f"{number}@example.org")).kind for number in range(2)] == ["accepted"] * 2
+
+    assert server.handler.connections == connections
+    assert [envelope.rcpt_tos for envelope in server.handler.received] == [["0@example.org"], ["1@example.org"]]
+
+
+def test_no_empty_mail_goes_by_a_server_that_refuses_the_sender_and_goes_on(server, mail):
+    server.handler.replies["MAIL"] = "550 5.7.1 sender refused"
+
+    with Provider() as provider:
+        provider.send(mail())
+
+    assert server.handler.received == []
+
+
 def test_an_error_does_not_name_the_readers_mailbox(server, mail):
     server.handler.replies["RCPT"] = "550 5.1.1 <reader@example.org> is unknown here"
 
