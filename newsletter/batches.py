@@ -55,6 +55,10 @@ class Body:
         commas = max(len(self.items) - 1, 0)
         return len(self.before) + sum(len(item.body) for item in self.items) + commas + len(self.after)
 
+    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
+        """Return it as text, which Anymail prints after the call where ``DEBUG_API_REQUESTS`` is set."""
+        return b"".join(self).decode(encoding, errors)
+
 
 class Batch:
     """How one provider takes many mails in a call.

@@ -103,6 +103,16 @@ def test_a_call_of_many_mails_has_each_once_and_says_how_long_it_is(api, httpser
     assert "Transfer-Encoding" not in request.headers
 
 
+@each()
+def test_a_call_that_anymail_prints_for_the_operator_is_taken_all_the_same(api, httpserver, settings, mails, capsys):
+    settings.ANYMAIL = settings.ANYMAIL | {"DEBUG_API_REQUESTS": "true"}
+    answer(httpserver, api, accepted(api, 3))
+
+    assert kinds(hand_over(mails)) == ["accepted"] * 3
+
+    assert request_to(httpserver)[0].get_data().decode() in capsys.readouterr().out
+
+
 @each(*(api for api in APIS if api is not BREVO))
 def test_the_bodies_are_those_of_the_message(api, httpserver, mails):
     answer(httpserver, api, accepted(api, 3))
