@@ -3,10 +3,17 @@
 import ast
 import os
 import re
+import runpy
 import subprocess
 import sys
+from contextlib import redirect_stderr
+from io import StringIO
+from pathlib import Path
+from typing import Any
+from unittest import mock
 
 import pytest
+from django.core.exceptions import ImproperlyConfigured
 
 from tests.conftest import ROOT
 
@@ -21,22 +28,43 @@ PRODUCTION = {
 }
 
 
-def refusal(tmp_path: object, first: str = "", **environment: str) -> str:
-    """Return what starting under ``environment`` alone says on standard error; '' when it starts.
+def alone(tmp_path: Path, **environment: str) -> dict[str, str]:
+    return {"PATH": os.environ["PATH"], "ENV_FILE": os.devnull, "VAR_DIR": str(tmp_path), **environment}
 
-    ``first`` is a statement to run before.
-    """
-    clean = {"PATH": os.environ["PATH"], "ENV_FILE": os.devnull, "VAR_DIR": str(tmp_path)}
+
+def settings_under(tmp_path: Path, **environment: str) -> dict[str, Any]:
+    """Return the settings as they are read under ``environment`` alone, which must be done in silence."""
+    with mock.patch.dict(os.environ, alone(tmp_path, **environment), clear=True), redirect_stderr(StringIO()) as said:
+        read = runpy.run_path(str(ROOT / "newsletter/settings.py"))
+    assert said.getvalue() == ""
+    return read
+
+
+def refusal(tmp_path: Path, **environment: str) -> str:
+    """Return what reading the settings under ``environment`` alone is refused with; '' when it is not."""
+    try:
+        settings_under(tmp_path, **environment)
+    except ImproperlyConfigured as refused:
+        return f"{type(refused).__name__}: {refused}"
+    return ""
+
+
+@pytest.mark.parametrize(
+    "environment", [{}, PRODUCTION, {"PRODUCTION": "true"}], ids=["empty", "all set", "too little"]
+)
+def test_a_process_says_nothing_when_it_starts_and_ends_when_it_must_not(environment, tmp_path):
     started = subprocess.run(
-        [sys.executable, "-c", f"{first}\nimport newsletter.settings"],
+        [sys.executable, "-c", "import newsletter.settings"],
         cwd=ROOT,
-        env=clean | environment,
+        env=alone(tmp_path, **environment),
         capture_output=True,
         text=True,
         check=False,
     )
-    assert bool(started.returncode) == bool(started.stderr)
-    return started.stderr.strip().rpartition("\n")[2]
+
+    refused = refusal(tmp_path, **environment)
+    assert bool(started.returncode) == bool(started.stderr) == bool(refused)
+    assert started.stderr.strip().rpartition("\n")[2].endswith(refused)
 
 
 def test_it_starts_on_an_empty_environment(tmp_path):
@@ -89,11 +117,10 @@ def test_production_needs_the_webhook_secret_of_a_provider_that_only_stands_in(t
 
 
 def test_amazons_client_has_to_be_installed_where_it_is_to_send(tmp_path):
-    without = "import sys; sys.modules['boto3'] = None"
-
     assert refusal(tmp_path, EMAIL_PROVIDER="amazon_ses") == ""
-    assert "pip install paperboy[ses]" in refusal(tmp_path, without, EMAIL_PROVIDER="amazon_ses")
-    assert "pip install paperboy[ses]" in refusal(tmp_path, without, EMAIL_FALLBACK_PROVIDER="amazon_ses")
+    with mock.patch.dict(sys.modules, boto3=None):
+        assert "pip install paperboy[ses]" in refusal(tmp_path, EMAIL_PROVIDER="amazon_ses")
+        assert "pip install paperboy[ses]" in refusal(tmp_path, EMAIL_FALLBACK_PROVIDER="amazon_ses")
 
 
 @pytest.mark.parametrize("provider", ["file", "smtp"])
@@ -190,13 +217,10 @@ def test_nonsense_about_sending_is_refused_with_what_to_set(environment, remedy,
 
 
 def test_the_time_that_a_provider_has_to_answer_is_a_number(tmp_path):
-    clean = {"PATH": os.environ["PATH"], "ENV_FILE": os.devnull, "VAR_DIR": str(tmp_path)}
     told = {"ANYMAIL_REQUESTS_TIMEOUT": "2.5", "ANYMAIL_RESEND_API_KEY": "123"}
-    script = "from newsletter.settings import ANYMAIL; print(ANYMAIL)"
 
-    printed = subprocess.check_output([sys.executable, "-c", script], cwd=ROOT, env=clean | told, text=True)
+    read = settings_under(tmp_path, **told)["ANYMAIL"]
 
-    read = ast.literal_eval(printed)
     assert {name: read[name] for name in ("REQUESTS_TIMEOUT", "RESEND_API_KEY")} == {
         "REQUESTS_TIMEOUT": 2.5,
         "RESEND_API_KEY": "123",
