@@ -4,13 +4,16 @@ import itertools
 import os
 import shutil
 import socket
+import sqlite3
 import subprocess
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.core.cache import cache
+from django.db import connection
 from django.utils import translation
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -104,6 +107,15 @@ def outbox(settings: Any, tmp_path: Path) -> None:
     settings.HUGGINGFACE_URL = "http://127.0.0.1:9"
     settings.EMAIL_BACKEND = "newsletter.providers.OutboxBackend"
     settings.EMAIL_FILE_PATH = tmp_path / "outbox"
+
+
+@pytest.fixture
+def migrated(tmp_path: Path, django_db_setup: None, django_db_blocker: Any) -> Path:
+    """A VAR_DIR for commands run as processes, with the database that ``migrate`` makes: the tests' own, copied."""
+    with django_db_blocker.unblock(), closing(sqlite3.connect(tmp_path / "db.sqlite3")) as copy:
+        connection.ensure_connection()
+        connection.connection.backup(copy)
+    return tmp_path
 
 
 MAILS: dict[str, bytes] = {}

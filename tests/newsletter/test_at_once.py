@@ -50,20 +50,19 @@ def end(process: subprocess.Popen[str]) -> str:
     return printed
 
 
-def test_deliveries_at_once_send_one_mail_to_each_reader(tmp_path):
-    end(start(tmp_path, "migrate", "--verbosity", "0"))
-    end(start(tmp_path, "shell", "-c", PAPERS + SUBSCRIBE.format(count=READERS)))
-    end(start(tmp_path, "close_edition", "--date", "2026-07-08"))
+def test_deliveries_at_once_send_one_mail_to_each_reader(migrated):
+    end(start(migrated, "shell", "-c", PAPERS + SUBSCRIBE.format(count=READERS)))
+    end(start(migrated, "close_edition", "--date", "2026-07-08"))
 
-    running = [start(tmp_path, "deliver", "--now", "2026-07-08T08:00", "--json") for _ in range(2)]
+    running = [start(migrated, "deliver", "--now", "2026-07-08T08:00", "--json") for _ in range(2)]
     reports = [json.loads(end(process)) for process in running]
 
     assert sum(report["sent"] for report in reports) == READERS
-    written = sorted(file.name.split("-")[1] for file in (tmp_path / "outbox").glob("*.eml"))
+    written = sorted(file.name.split("-")[1] for file in (migrated / "outbox").glob("*.eml"))
     assert written == sorted(f"reader{n}@example.org" for n in range(READERS))
 
 
-def test_watchers_at_once_say_what_begins_and_what_is_over_once(tmp_path, httpserver):
+def test_watchers_at_once_say_what_begins_and_what_is_over_once(migrated, httpserver):
     said: Counter[tuple[str, str]] = Counter()
 
     def take(request: Request) -> Response:
@@ -73,12 +72,11 @@ def test_watchers_at_once_say_what_begins_and_what_is_over_once(tmp_path, httpse
 
     httpserver.expect_request("/alert").respond_with_handler(take)
     url = httpserver.url_for("/alert")
-    end(start(tmp_path, "migrate", "--verbosity", "0"))
     for state in ("open", "closed"):
-        end(start(tmp_path, "shell", "-c", PROVIDER.format(state)))
-        for file in tmp_path.glob("ready-*"):
+        end(start(migrated, "shell", "-c", PROVIDER.format(state)))
+        for file in migrated.glob("ready-*"):
             file.unlink()
-        watchers = [start(tmp_path, "shell", "-c", WATCH.format(tmp_path, n), ALERT_URL=url) for n in range(2)]
+        watchers = [start(migrated, "shell", "-c", WATCH.format(migrated, n), ALERT_URL=url) for n in range(2)]
         for watcher in watchers:
             watcher.communicate(timeout=120)
             assert watcher.returncode == 0

@@ -133,7 +133,7 @@ def test_a_service_manager_ends_it_as_ctrl_c_does(httpserver, settings):
     assert signal.getsignal(signal.SIGTERM) == before
 
 
-def test_it_can_be_stopped_and_goes_on_where_it_was(httpserver, tmp_path):
+def test_it_can_be_stopped_and_goes_on_where_it_was(httpserver, migrated):
     asked: list[str] = []
     stopped: list[subprocess.Popen[str]] = []
 
@@ -149,7 +149,7 @@ def test_it_can_be_stopped_and_goes_on_where_it_was(httpserver, tmp_path):
     environment = os.environ | {
         "DJANGO_SETTINGS_MODULE": "newsletter.settings",
         "ENV_FILE": os.devnull,
-        "VAR_DIR": str(tmp_path),
+        "VAR_DIR": str(migrated),
         "HUGGINGFACE_URL": httpserver.url_for("").rstrip("/"),
     }
 
@@ -169,7 +169,6 @@ def test_it_can_be_stopped_and_goes_on_where_it_was(httpserver, tmp_path):
         out, err = process.communicate(timeout=60)
         return process.returncode, json.loads(out)["runs"], err
 
-    manage("migrate", "--verbosity", "0").communicate(timeout=60)
     process = manage(*COMMAND, "--days", "5", "--json")
     stopped.append(process)
     status, runs, err = result(process)
