@@ -1,6 +1,9 @@
 """Cutting texts that are too long: between words if it can be, never inside what is seen as one character."""
 
 import unicodedata
+from bisect import bisect_right
+from collections.abc import Iterator
+from itertools import accumulate
 
 from papers.text import readable
 
@@ -25,12 +28,16 @@ def within(text: str, octets: int) -> str:
     """Return ``text`` cut to so many octets as encoded, where ``short`` would cut."""
     if size(text) <= octets:
         return text
-    return _cut(text, next(n for n in range(len(text), -1, -1) if size(text[:n]) + ELLIPSIS <= octets or not n))
+    return _cut(text, bisect_right(list(accumulate(_sizes(text))), octets - ELLIPSIS))
 
 
 def size(text: str) -> int:
     """Return the octets of a text in HTML in quoted-printable, but for soft line breaks."""
-    return sum(ESCAPED.get(c) or (1 if c.isascii() else 3 * len(c.encode())) for c in text)
+    return sum(_sizes(text))
+
+
+def _sizes(text: str) -> Iterator[int]:
+    return (ESCAPED.get(c) or (1 if c.isascii() else 3 * len(c.encode())) for c in text)
 
 
 def _cut(text: str, length: int) -> str:
