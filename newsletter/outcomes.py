@@ -23,6 +23,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.mail import BadHeaderError
 
 from newsletter import amazon
+from papers.text import readable
 from subscribers.emails import Outcome
 
 Kind = Literal["accepted", "retry", "unsent", "failed", "unknown", "provider_fault"]
@@ -121,6 +122,17 @@ def of_one_call(answered: Sequence[Outcome]) -> Sequence[Outcome]:
     if not any(outcome.kind == "accepted" for outcome in answered):
         return answered
     return [replace(each, kind="retry") if each.kind == "provider_fault" else each for each in answered]
+
+
+def storable(outcome: Outcome) -> Outcome:
+    """Return the outcome without what no database's text can hold; JSON can say half of a surrogate pair, or NUL.
+
+    One such word would keep the whole call's answers from being written down.
+    """
+    name, error = outcome.provider_message_id, outcome.error
+    if name.isprintable() and error.isprintable():
+        return outcome
+    return replace(outcome, provider_message_id=readable(name), error=readable(error))
 
 
 def _cause(error: Exception) -> BaseException:

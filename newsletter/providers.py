@@ -270,7 +270,7 @@ class Provider:
         except Exception as error:  # noqa: BLE001 - the boundary: whatever a backend raises is these messages' outcome
             answered = [self._failure(error, is_open=is_open, count=count)] * count
         self._used_at = time.monotonic()
-        return answered
+        return [outcomes.storable(outcome) for outcome in answered]
 
     def _connect(self) -> Any:
         if self._connection is None:

@@ -417,6 +417,24 @@ def test_a_chunk_is_sent_in_one_call_and_every_row_has_its_id(api, httpserver):
     assert list(rows) == [("accepted", "id-0", key), ("failed", "", key), ("accepted", "id-2", key)]
 
 
+@each(POSTMARK)
+@pytest.mark.parametrize("said", ["no \ud83d text", "no \0 text"], ids=["half of a pair", "NUL"])
+def test_of_an_answer_that_no_database_holds_the_rest_is_written_down(api, httpserver, said):
+    edition = make_edition(papers=(make_paper(),))
+    deliveries = [make_digest(edition, count=1) for _ in range(3)]
+    answers = accepted(api, 3, {1: said})
+    answers[2]["MessageID"] = said
+    answer(httpserver, api, answers)
+
+    assert deliver_chunk(deliveries[0].chunk_id or 0, timezone.now()) == Counter(sent=2, failed=1)
+
+    assert list(Delivery.objects.order_by("pk").values_list("state", "provider_message_id", "error")) == [
+        ("accepted", "id-0", ""),
+        ("failed", "", "the provider says: 300: no text"),
+        ("accepted", "no text", ""),
+    ]
+
+
 @each(MAILTRAP)
 def test_one_address_that_has_every_call_refused_fails_alone(api, httpserver):
     edition = make_edition(papers=(make_paper(),))
