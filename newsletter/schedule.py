@@ -144,9 +144,11 @@ def due(
     reader without any digest, do not wait for their hour.
     """
     local_date = now.astimezone(schedule.zone).date()
-    newer = [edition for edition in editions if last is None or edition.date > last.edition_date]
     # Later than today's: who moves west lives some dates a second time.
-    if not newer or (last and last.local_date >= local_date):
+    if last and last.local_date >= local_date:
+        return None
+    newer = [edition for edition in editions if last is None or edition.date > last.edition_date]
+    if not newer:
         return None
     if last and not was_too_late and not _slot_has_come(schedule, local_date, newer, now):
         return None
@@ -163,8 +165,10 @@ def _slot_has_come(
     What counts is when it was *to* close: a late closing is made up the same day, and nobody's
     hour drifts.
     """
+    if not schedule.has_day(local_date):
+        return False
     slot = schedule.slot(local_date)
-    return schedule.has_day(local_date) and slot <= now and any(edition.scheduled_at <= slot for edition in newer)
+    return slot <= now and any(edition.scheduled_at <= slot for edition in newer)
 
 
 # Many readers at once ---------------------------------------------------------------------------

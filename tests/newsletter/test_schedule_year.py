@@ -50,6 +50,13 @@ def slots(zone: str, hour: int) -> list[dt.datetime]:
     return [ReaderSchedule(zone, "daily", 0, hour).slot(edition.date) for edition in EDITIONS]
 
 
+@cache
+def newest_at(zone: str, hour: int) -> dict[dt.date, dt.date]:
+    """The newest edition that was to close by the reader's hour, for each of their dates."""
+    dates = zip((edition.date for edition in EDITIONS), slots(zone, hour), strict=True)
+    return {date: edition_date(slot, SPEC) for date, slot in dates}
+
+
 def follow(
     schedule: ReaderSchedule,
     *,
@@ -96,7 +103,7 @@ def days_of(schedule: ReaderSchedule, last: dt.date) -> list[dt.date]:
     moves past the reader's hour: no edition was to close between that day's slot and the one before.
     """
     dates = [date for n in range((last - FIRST).days + 1) if schedule.has_day(date := FIRST + n * DAY)]
-    newest = [edition_date(schedule.slot(date), SPEC) for date in dates]
+    newest = [newest_at(schedule.timezone, schedule.hour)[date] for date in dates]
     return [
         date
         for date, held, before in zip(dates, newest, [None, *newest], strict=False)
