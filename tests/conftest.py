@@ -6,6 +6,7 @@ import shutil
 import socket
 import sqlite3
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -21,6 +22,10 @@ POSTGRES_URL = os.environ.get("TEST_POSTGRES_URL", "postgres://postgres@127.0.0.
 REDIS_URL = os.environ.get("TEST_REDIS_URL", "redis://127.0.0.1:6379/15")
 CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
 NPM_BIN = ROOT / "var" / "npm" / "node_modules" / ".bin"
+
+
+# Also where PYTHONDONTWRITEBYTECODE is set: without, each worker of each run spends 3 s on rewriting all assertions.
+sys.dont_write_bytecode = False
 
 
 def shared_data() -> Path | None:
@@ -61,6 +66,11 @@ def missing(need: str) -> str:
         lacking = [name for name, found in tools.items() if not found]
         return f"no {', '.join(lacking)}: `bash .ci/run` installs what the mail tests need" if lacking else ""
     return "" if shared_data() else "no recorded answers: set SHARED_DATA to their folder"
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are processors: many tests wait for a process or a time limit."""
+    return (os.cpu_count() or 1) + 1
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
