@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from newsletter import outcomes
 from newsletter.models import Delivery, DeliveryEvent
+from papers.text import readable
 from subscribers import emails, signup
 from subscribers.models import Mail, Subscriber, Suppression, hash_address
 
@@ -89,7 +90,7 @@ def record(event: Event) -> bool:
                 "is_permanent": event.is_permanent,
                 "recipient_hash": hash_address(address) if address else "",
                 "provider_message_id": event.provider_message_id[:200],
-                "detail": outcomes.without_mailboxes(event.detail.replace("\0", "")),
+                "detail": outcomes.without_mailboxes(readable(event.detail)),
                 "occurred_at": event.occurred_at or now,
             },
         )
