@@ -3,7 +3,8 @@
 import datetime as dt
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 from django.db import transaction
 from django.db.models import Exists, F, OuterRef, Q, Value
@@ -75,7 +76,7 @@ def record(event: Event) -> bool:
     An event about a mail that we did not send is kept and changes nothing; one that names another
     recipient than the mail's reader suppresses nobody.
     """
-    now = timezone.now()
+    now, event = timezone.now(), _storable(event)
     about = _find(event)
     address = event.recipient or (about.subscriber.email if about else "")
     with transaction.atomic():
@@ -89,14 +90,22 @@ def record(event: Event) -> bool:
                 "reason": event.reason[:30],
                 "is_permanent": event.is_permanent,
                 "recipient_hash": hash_address(address) if address else "",
-                "provider_message_id": event.provider_message_id[:200],
-                "detail": outcomes.without_mailboxes(readable(event.detail)),
+                "provider_message_id": event.provider_message_id,
+                "detail": outcomes.without_mailboxes(event.detail),
                 "occurred_at": event.occurred_at or now,
             },
         )
         if is_new and about:
             _apply(row, about, now)
     return is_new
+
+
+def _storable(event: Event) -> Event:
+    """Return the event without what the columns cannot hold; a report in JSON can say NUL, or half of a pair."""
+    said = {field.name: getattr(event, field.name) for field in fields(event)}
+    texts: dict[str, Any] = {name: readable(value) for name, value in said.items() if isinstance(value, str)}
+    texts["provider_message_id"] = texts["provider_message_id"][: outcomes.LONGEST_ID]
+    return replace(event, **texts)
 
 
 def adopt(now: dt.datetime) -> int:

@@ -29,6 +29,7 @@ from subscribers.emails import Outcome
 Kind = Literal["accepted", "retry", "unsent", "failed", "unknown", "provider_fault"]
 
 NUMBER = re.compile(r"\d+(\.\d+)?", re.ASCII)
+LONGEST_ID = 200  # characters of a provider's id that rows keep; reports are found by as many
 LONGEST_WAIT_S = 86_400.0  # some write a moment in seconds since 1970, which would be decades
 AUTHENTICATION = {530, 534, 535, 538}  # SMTP: our log-in is wanted, or is not accepted
 NOT_SENT = {408, 425, 429, 503}
@@ -125,14 +126,14 @@ def of_one_call(answered: Sequence[Outcome]) -> Sequence[Outcome]:
 
 
 def storable(outcome: Outcome) -> Outcome:
-    """Return the outcome without what no database's text can hold; JSON can say half of a surrogate pair, or NUL.
+    """Return the outcome without what the columns cannot hold; JSON can say half of a surrogate pair, or NUL.
 
     One such word would keep the whole call's answers from being written down.
     """
     name, error = outcome.provider_message_id, outcome.error
-    if name.isprintable() and error.isprintable():
+    if name.isprintable() and error.isprintable() and len(name) <= LONGEST_ID:
         return outcome
-    return replace(outcome, provider_message_id=readable(name), error=readable(error))
+    return replace(outcome, provider_message_id=readable(name)[:LONGEST_ID], error=readable(error))
 
 
 def _cause(error: Exception) -> BaseException:

@@ -10,7 +10,9 @@ from django.utils import timezone
 from newsletter import messages
 from newsletter.events import Event, adopt, record
 from newsletter.models import Delivery, DeliveryEvent
+from newsletter.outcomes import storable
 from subscribers import emails
+from subscribers.emails import Outcome
 from subscribers.models import Mail, Suppression, hash_address
 from tests.factories import make_digest, make_edition, make_paper, make_subscriber
 
@@ -41,6 +43,13 @@ def suppressions() -> list[tuple[str, str]]:
     return list(Suppression.objects.values_list("address_hash", "reason"))
 
 
+@pytest.mark.parametrize("field", ["provider_message_id", "opaque_id", "event_id", "recipient", "reason"])
+def test_a_report_is_recorded_whatever_stands_in_it(delivery, field):
+    assert report(delivery, "deferred", **{field: "half\ud83d a pair, and \0"})
+
+    assert DeliveryEvent.objects.get().kind == "deferred"
+
+
 @pytest.mark.parametrize(
     ("kind", "state"),
     [
@@ -60,6 +69,15 @@ def test_an_event_moves_the_delivery(delivery, kind, state):
     assert DeliveryEvent.objects.get().delivery == delivery
 
 
+def test_an_id_that_is_longer_than_rows_keep_finds_its_row(delivery):
+    long = "i" * 300
+    Delivery.objects.update(provider_message_id=storable(Outcome("accepted", long)).provider_message_id)
+
+    report(delivery, "delivered", opaque_id="", provider_message_id=long)
+
+    assert state_of(delivery) == "delivered"
+
+
 def test_the_same_event_is_recorded_once(delivery):
     assert [report(delivery, "delivered") for _ in range(3)] == [True, False, False]
     assert DeliveryEvent.objects.count() == 1
@@ -69,9 +87,8 @@ def test_no_address_stays_in_what_the_provider_said(delivery):
     report(delivery, "bounced", detail=f"550 5.1.1 <{delivery.subscriber.email}>: no such\0 user\ud83d" + "x" * 500)
 
     detail = DeliveryEvent.objects.get().detail
-    assert detail.startswith(
-        "550 5.1.1 <…@example.org>: no such user"
-    )  # no database takes half of a pair, and PostgreSQL no NUL
+    # No database takes half of a pair, and PostgreSQL no NUL.
+    assert detail.startswith("550 5.1.1 <…@example.org>: no such user")
     assert len(detail) == 500
 
 
