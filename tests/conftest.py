@@ -68,6 +68,7 @@ def missing(need: str) -> str:
     return "" if shared_data() else "no recorded answers: set SHARED_DATA to their folder"
 
 
+@pytest.hookimpl(optionalhook=True)  # `-p no:xdist` knows no such hook
 def pytest_xdist_auto_num_workers() -> int:
     """One more than there are processors: many tests wait for a process or a time limit."""
     return (os.cpu_count() or 1) + 1
