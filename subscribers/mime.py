@@ -79,6 +79,7 @@ class Body:
         return lines.removesuffix(b"=\r\n")
 
 
+LONGEST_LINE = 76  # without its line break
 _DOTS = re.compile(rb"^\.+", re.MULTILINE)
 
 
@@ -90,6 +91,9 @@ def encoded(text: str) -> bytes:
     text in base64 looks to a spam filter like something that hides.
     """
     lines = binascii.b2a_qp(text.replace("\r", "").encode())
+    if len(lines) - lines.rfind(b"\n") > LONGEST_LINE:  # it is full, and has no room for a soft break of ours
+        last = len(lines) - (3 if lines[-3:-2] == b"=" else 1)
+        lines = lines[:last] + b"=\n" + lines[last:]
     if b"\n." in lines or lines.startswith(b"."):
         # SMTP would double the dot; a soft break after it keeps the line from growing.
         lines = _DOTS.sub(lambda found: b"=2E=\n" * len(found[0]), lines)

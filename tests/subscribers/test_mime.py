@@ -63,6 +63,15 @@ def test_an_encoded_piece_is_whole_short_lines_of_ascii(text):
     assert not any(b"=_" in line for line in lines)
 
 
+@pytest.mark.parametrize("end", ["0", ".", "é", " ", "="])
+@pytest.mark.parametrize("before", range(60, 80))
+def test_a_piece_that_ends_where_a_line_does_is_broken_before(before, end):
+    raw = encoded("x" * before + end)
+
+    assert quopri.decodestring(raw).decode() == "x" * before + end
+    assert all(len(line) <= 76 and not line.startswith(b".") for line in raw.split(b"\r\n"))
+
+
 def message(**changes):
     values: dict[str, Any] = {"subject": "S", "text": "T\n", "html": "<p>H</p>", "from_email": "digest@example.org"}
     names = {"message_id": "<1@example.org>", "opaque_id": "abc", "list_unsubscribe": False}
