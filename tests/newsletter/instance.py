@@ -53,6 +53,7 @@ class Instance:
             "HOME": str(folder),
             "ENV_FILE": os.devnull,
             "VAR_DIR": str(folder / "var"),
+            "TMPDIR": str(folder),  # a killed worker leaves its folder of temporary files behind
             "DATABASE_URL": self.database_url,
             "REDIS_URL": REDIS_URL,
             "REDIS_PREFIX": self.prefix,
