@@ -84,9 +84,9 @@ def is_under_way(edition: Edition) -> bool:
     together plan no faster than one. Where rows are young it takes ``LOOKS`` times ``LOOK_S`` seconds to find
     that their planner is no more.
     """
-    rows = Delivery.objects.order_by("-pk").values_list("pk", "edition_id", "created_at")
+    rows = Delivery.objects.order_by("-pk").values_list("pk", "edition_id", "created_at", named=True)
     newest = rows.first()
-    if newest is None or newest[1] != edition.pk or timezone.now() - newest[2] > YOUNG:
+    if newest is None or newest.edition_id != edition.pk or timezone.now() - newest.created_at > YOUNG:
         return False
     for _ in range(LOOKS):
         time.sleep(LOOK_S)

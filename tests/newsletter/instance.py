@@ -122,6 +122,12 @@ class Instance:
     def subscribe(self, count: int) -> None:
         self.manage("shell", "-c", SUBSCRIBE.format(count=count))
 
+    def close_edition(self, readers: int) -> None:
+        """Have papers, so many readers who follow some of them, and the edition of 2026-07-08."""
+        self.manage("shell", "-c", PAPERS)
+        self.subscribe(readers)
+        self.manage("close_edition", "--date", "2026-07-08")
+
     def rows(self, query: str) -> list[tuple[Any, ...]]:
         with psycopg.connect(self.database_url) as database:
             return database.execute(query.encode()).fetchall()

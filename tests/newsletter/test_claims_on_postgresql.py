@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.newsletter.instance import PAPERS, Instance
+from tests.newsletter.instance import Instance
 
 pytestmark = pytest.mark.services
 
@@ -99,9 +99,7 @@ print(json.dumps({"given": len(places), "places": len(set(places)), "last": plac
 @pytest.fixture
 def instance(tmp_path):
     with Instance(tmp_path, REDIS_URL="") as instance:
-        instance.manage("shell", "-c", PAPERS)
-        instance.subscribe(40)
-        instance.manage("close_edition", "--date", "2026-07-08")
+        instance.close_edition(readers=40)
         plan = "from newsletter.models import Edition; from newsletter.planning import plan; import datetime as dt; "
         plan += "plan(Edition.objects.get(), dt.datetime(2026, 7, 8, 8, tzinfo=dt.UTC))"
         instance.manage("shell", "-c", plan)

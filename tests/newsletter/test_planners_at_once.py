@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.newsletter.instance import PAPERS, PATIENCE_S, Instance
+from tests.newsletter.instance import PATIENCE_S, Instance
 
 pytestmark = pytest.mark.services
 
@@ -26,9 +26,7 @@ planning.plan(editions.newest_closed(), dt.datetime(2026, 7, 8, 8, tzinfo=dt.UTC
 @pytest.fixture
 def instance(tmp_path):
     with Instance(tmp_path, REDIS_URL="") as instance:
-        instance.manage("shell", "-c", PAPERS)
-        instance.subscribe(READERS)
-        instance.manage("close_edition", "--date", "2026-07-08")
+        instance.close_edition(readers=READERS)
         yield instance
 
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.newsletter.instance import PAPERS, Instance
+from tests.newsletter.instance import Instance
 
 pytestmark = pytest.mark.services
 
@@ -64,9 +64,7 @@ print(json.dumps([young, plans()]))
 
 def test_no_mail_and_no_page_of_readers_costs_a_look_at_all_of_them(tmp_path):
     with Instance(tmp_path, REDIS_URL="") as instance:
-        instance.manage("shell", "-c", PAPERS)
-        instance.subscribe(1)
-        instance.manage("close_edition", "--date", "2026-07-08")
+        instance.close_edition(readers=1)
         instance.manage("deliver", "--now", "2026-07-08T08:00")
         printed = instance.manage("shell", "-c", FILL + EXPLAIN)
 

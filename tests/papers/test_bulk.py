@@ -7,7 +7,7 @@ import pytest
 from newsletter.models import DeliveryPicks
 from papers import bulk
 from tests.factories import make_delivery, make_edition
-from tests.newsletter.instance import PAPERS, Instance
+from tests.newsletter.instance import Instance
 
 # What a text format could mistake for its own marks.
 HOSTILE = ["\t\n\r\\", "\\N", "\\.", "\"'{}", "é漢😀\u2028", ""]
@@ -38,9 +38,7 @@ def test_rows_that_are_filled_in_come_back_as_they_were():
 @pytest.mark.services
 def test_rows_that_are_copied_into_postgresql_come_back_as_they_were(tmp_path):
     with Instance(tmp_path, REDIS_URL="") as instance:
-        instance.manage("shell", "-c", PAPERS)
-        instance.subscribe(3)
-        instance.manage("close_edition", "--date", "2026-07-08")
+        instance.close_edition(readers=3)
         instance.manage("deliver", "--now", "2026-07-08T08:00")
 
         printed = instance.manage("shell", "-c", FILLED)
